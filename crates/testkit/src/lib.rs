@@ -1,0 +1,15 @@
+//! What tests are made of: a clock that is set, seeded randomness, scratch folders and
+//! PostgreSQL clusters.
+//!
+//! For tests only: other crates name it under `dev-dependencies`, and a house rule says so
+//! when one does not. Everything here fails by panicking with a sentence, since that is how
+//! a test fails.
+
+mod clock;
+pub mod postgres;
+mod random;
+mod scratch;
+
+pub use clock::ManualClock;
+pub use random::{Rng, SeededRandom};
+pub use scratch::scratch_dir;
