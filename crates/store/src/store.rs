@@ -122,6 +122,8 @@ impl Store {
 
     /// Opens every database. They must be up to date: see [`Store::migrate`].
     ///
+    /// This waits for the disk and for PostgreSQL: call it outside any async runtime.
+    ///
     /// # Errors
     /// [`MigrateError`] if one is not, or cannot be opened.
     pub fn open(

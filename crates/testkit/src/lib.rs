@@ -9,7 +9,9 @@ mod clock;
 pub mod postgres;
 mod random;
 mod scratch;
+mod store;
 
 pub use clock::ManualClock;
 pub use random::{Rng, SeededRandom};
 pub use scratch::scratch_dir;
+pub use store::{COMPONENTS, DELIVERY, SHARD, TestStore, owner};

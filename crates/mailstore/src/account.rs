@@ -1,0 +1,73 @@
+//! Accounts in a shard: their root row and first mailboxes.
+
+use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError, TenantTx};
+use hikyaku_types::Timestamp;
+
+use crate::mailbox::{self, MailboxError, MailboxId, Role};
+
+/// The mailboxes that every account has from the start. INBOX first: its id is 1.
+pub const PROVISIONED: [(&str, Role); 6] = [
+    ("INBOX", Role::Inbox),
+    ("Drafts", Role::Drafts),
+    ("Sent", Role::Sent),
+    ("Archive", Role::Archive),
+    ("Junk", Role::Junk),
+    ("Trash", Role::Trash),
+];
+
+const ROOT: AccountSql = AccountSql::new(
+    "INSERT INTO mailbox (account, mailbox, parent, role, uidvalidity, uidnext, modseq, messages, unseen, bytes,
+        tombstones_from, subscribed, name)
+     VALUES ($1, 0, -1, 0, $2, 1, 1, 0, 0, 0, 0, 0, '')
+     ON CONFLICT (account, mailbox) DO NOTHING",
+);
+const USAGE: AccountSql =
+    AccountSql::new("SELECT messages, bytes FROM mailbox WHERE account = $1 AND mailbox = 0");
+const LAST_EMAIL: Sql = Sql::new("SELECT MAX(id) FROM email");
+
+/// Makes an account's root and first mailboxes, unless they are there. Idempotent.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn create_account(tx: &mut AccountTx<'_>, now: Timestamp) -> Result<(), StoreError> {
+    // UIDVALIDITY begins at the present second, so that an account that is made anew from
+    // a backup does not repeat the numbers of the lost one.
+    let uidvalidity = now.as_secs().clamp(1, i64::from(u32::MAX) - 100_000);
+    if tx.execute(ROOT, &[uidvalidity.into()])? == 0 {
+        return Ok(());
+    }
+    for (name, role) in PROVISIONED {
+        match mailbox::insert(tx, MailboxId::ROOT, name, role, true) {
+            Ok(_) => {}
+            Err(MailboxError::Store(error)) => return Err(error),
+            Err(other) => {
+                return Err(StoreError::Failed { label: "mailstore.create", cause: other.to_string() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Messages and bytes of the account; `None` if it is not in this shard.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn usage(tx: &mut AccountTx<'_>) -> Result<Option<(u64, u64)>, StoreError> {
+    tx.row(USAGE, &[], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Messages and bytes of a tenant in this shard.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn tenant_usage(tx: &mut TenantTx<'_>) -> Result<(u64, u64), StoreError> {
+    crate::usage::of_tenant(tx)
+}
+
+/// The highest rising id that mail has used here, so that new ones rise above it.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn last_ids(tx: &mut ServiceTx<'_>) -> Result<i64, StoreError> {
+    Ok(tx.row(LAST_EMAIL, &[], |row| row.get::<Option<i64>>(0))?.flatten().unwrap_or(0))
+}

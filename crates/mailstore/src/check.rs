@@ -1,0 +1,176 @@
+//! Does an account's bookkeeping agree with its rows?
+//!
+//! Used by `hikyaku check store`, by the crash rig, and by tests after every run.
+
+use std::fmt;
+
+use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError};
+use hikyaku_types::{AccountId, ContentId, TenantId};
+
+use crate::mailbox::MailboxId;
+
+/// Something that does not agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub account: AccountId,
+    /// What: the counted number against the kept one.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.account, self.what)
+    }
+}
+
+const MAILBOXES: AccountSql = AccountSql::new(
+    "SELECT m.mailbox, m.messages, m.unseen, m.bytes, m.uidnext, m.modseq,
+        count(e.uid), CAST(COALESCE(sum(CASE WHEN e.flags & 1 = 0 THEN 1 ELSE 0 END), 0) AS BIGINT),
+        CAST(COALESCE(sum(e.size), 0) AS BIGINT), COALESCE(max(e.uid), 0), COALESCE(max(COALESCE(e.changed, e.added)), 0)
+     FROM mailbox m LEFT JOIN entry e ON e.account = $1 AND e.mailbox = m.mailbox
+     WHERE m.account = $1 AND m.mailbox > $2
+     GROUP BY m.mailbox, m.messages, m.unseen, m.bytes, m.uidnext, m.modseq
+     ORDER BY m.mailbox LIMIT 500",
+);
+const ROOT: AccountSql =
+    AccountSql::new("SELECT messages, bytes, modseq FROM mailbox WHERE account = $1 AND mailbox = 0");
+const EMAILS: AccountSql = AccountSql::new(
+    "SELECT e.email, COALESCE(m.entries, -1), count(*)
+     FROM entry e LEFT JOIN email m ON m.account = $1 AND m.id = e.email
+     WHERE e.account = $1 GROUP BY e.email, m.entries
+     HAVING m.entries IS NULL OR m.entries <> count(*) LIMIT 100",
+);
+
+/// Compares the counts of an account with its rows.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn check_account(tx: &mut AccountTx<'_>) -> Result<Vec<Problem>, StoreError> {
+    let account = tx.account();
+    let mut problems = Vec::new();
+    let mut complain = |what: String| problems.push(Problem { account, what });
+    let Some((messages, bytes, modseq)) =
+        tx.row(ROOT, &[], |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?)))?
+    else {
+        return Ok(problems);
+    };
+    let (mut all_messages, mut all_bytes) = (0, 0);
+    let mut after = MailboxId::ROOT;
+    loop {
+        let rows = tx.rows(MAILBOXES, &[after.into()], |row| {
+            (0..11).map(|column| row.get::<i64>(column)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let Some(last) = rows.last() else { break };
+        after = MailboxId::from_i64(last[0]);
+        for row in &rows {
+            let kept = (row[1], row[2], row[3]);
+            let counted = (row[6], row[7], row[8]);
+            if kept != counted {
+                complain(format!(
+                    "mailbox {} keeps (messages, unseen, bytes) {kept:?}, rows say {counted:?}",
+                    row[0]
+                ));
+            }
+            if row[9] >= row[4] {
+                complain(format!("mailbox {} has UID {} at UIDNEXT {}", row[0], row[9], row[4]));
+            }
+            if row[10] > row[5] || row[5] > modseq {
+                complain(format!("mailbox {} has modseq {} above {} or {modseq}", row[0], row[10], row[5]));
+            }
+            all_messages += row[6];
+            all_bytes += row[8];
+        }
+    }
+    if (messages, bytes) != (all_messages, all_bytes) {
+        complain(format!(
+            "the account keeps {messages} messages, {bytes} bytes; rows say {all_messages}, {all_bytes}"
+        ));
+    }
+    for (id, kept, counted) in
+        tx.rows(EMAILS, &[], |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?)))?
+    {
+        complain(match kept {
+            -1 => format!("{counted} entries name email {id}, which is not there"),
+            _ => format!("email {id} keeps {kept} entries, rows say {counted}"),
+        });
+    }
+    Ok(problems)
+}
+
+const ACCOUNTS: Sql =
+    Sql::new("SELECT account FROM mailbox WHERE account > $1 AND mailbox = 0 ORDER BY account LIMIT 500");
+const LEAKED: Sql = Sql::new(
+    "SELECT m.account, m.n, COALESCE(e.n, 0)
+     FROM (SELECT account, CAST(sum(entries) AS BIGINT) AS n FROM email GROUP BY account) m
+     LEFT JOIN (SELECT account, count(*) AS n FROM entry GROUP BY account) e ON e.account = m.account
+     WHERE m.n <> COALESCE(e.n, 0) LIMIT 100",
+);
+/// Every kind of reference to content stands in the inner select: a new kind is a new
+/// `UNION ALL` there.
+const REFERENCES: Sql = Sql::new(
+    "SELECT COALESCE(c.id, r.content), COALESCE(c.refs, -1), COALESCE(r.n, 0)
+     FROM (SELECT content, count(*) AS n FROM (SELECT content FROM email) k GROUP BY content) r
+     FULL JOIN (SELECT id, refs FROM content WHERE state = 0) c ON c.id = r.content
+     WHERE COALESCE(c.refs, -1) <> COALESCE(r.n, 0) LIMIT 100",
+);
+const CONTENTS: Sql =
+    Sql::new("SELECT id, tenant, state, object FROM content WHERE id > $1 ORDER BY id LIMIT 500");
+
+/// One content row as `check store` needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentRow {
+    /// Its id.
+    pub id: ContentId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Can its bytes be expected?
+    pub live: bool,
+    /// Its object, if it has one.
+    pub object: Option<String>,
+}
+
+/// Accounts of the shard above `after`, in order, at most 500.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn accounts(tx: &mut ServiceTx<'_>, after: Option<AccountId>) -> Result<Vec<AccountId>, StoreError> {
+    tx.rows(ACCOUNTS, &[after.map_or(0, AccountId::as_i64).into()], |row| row.get(0))
+}
+
+/// Content rows above `after`, in order, at most 500.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn contents(tx: &mut ServiceTx<'_>, after: Option<ContentId>) -> Result<Vec<ContentRow>, StoreError> {
+    tx.rows(CONTENTS, &[after.map_or(0, ContentId::as_i64).into()], |row| {
+        Ok(ContentRow {
+            id: row.get(0)?,
+            tenant: row.get(1)?,
+            live: row.get::<i64>(2)? == 0,
+            object: row.get(3)?,
+        })
+    })
+}
+
+/// What does not agree across accounts: emails that no entry names, references to content.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn check_shard(tx: &mut ServiceTx<'_>) -> Result<Vec<String>, StoreError> {
+    let three =
+        |row: hikyaku_store::Row<'_>| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?));
+    let mut problems = Vec::new();
+    for (account, kept, counted) in tx.rows(LEAKED, &[], three)? {
+        let account = AccountId::from_i64(account).map(|id| id.to_string()).unwrap_or_default();
+        problems.push(format!("{account}: its emails keep {kept} entries, there are {counted}"));
+    }
+    for (content, kept, counted) in tx.rows(REFERENCES, &[], three)? {
+        let content = ContentId::from_i64(content).map(|id| id.to_string()).unwrap_or_default();
+        problems.push(match kept {
+            -1 => format!("{counted} emails name content {content}, which is not live"),
+            _ => format!("content {content} keeps {kept} references, there are {counted}"),
+        });
+    }
+    Ok(problems)
+}

@@ -1,0 +1,462 @@
+//! Entries: messages in mailboxes, and what IMAP does to them.
+//!
+//! Standards: RFC 9051 sections 6.4 (STORE, COPY, MOVE, EXPUNGE), RFC 7162 (modseq).
+//! Everything that changes more than [`STEP`] entries is done by its caller in steps, but
+//! COPY and MOVE, which are atomic.
+
+use hikyaku_store::{AccountSql, AccountTx, Row, StoreError, release};
+use hikyaku_types::{ContentId, EmailId, Timestamp};
+
+use crate::deliver::signed;
+use crate::email::{self, NewEmail};
+use crate::flags::{Change, Flags, Keywords};
+use crate::mailbox::{MailboxId, next_modseq};
+use crate::usage::{self, Quota, QuotaError};
+
+/// Most entries that one closure changes.
+pub const STEP: u16 = 100;
+
+/// One message in a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its UID.
+    pub uid: u32,
+    /// Which email.
+    pub email: EmailId,
+    /// System flags.
+    pub flags: Flags,
+    /// Keywords.
+    pub keywords: Keywords,
+    /// MODSEQ: when it was added or last changed.
+    pub modseq: i64,
+    /// SAVEDATE: when it came into this mailbox.
+    pub saved_at: Timestamp,
+    /// RFC822.SIZE.
+    pub size: u64,
+}
+
+const INSERT: AccountSql = AccountSql::new(
+    "INSERT INTO entry (account, mailbox, uid, email, flags, keywords, added, saved_at, size)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+);
+const AFTER: AccountSql = AccountSql::new(
+    "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
+     WHERE account = $1 AND mailbox = $2 AND uid > $3 ORDER BY uid LIMIT $4",
+);
+const ONE: AccountSql = AccountSql::new(
+    "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
+     WHERE account = $1 AND mailbox = $2 AND uid = $3",
+);
+const CHANGED: AccountSql = AccountSql::new(
+    "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
+     WHERE account = $1 AND mailbox = $2 AND changed > $3 ORDER BY changed, uid LIMIT $4",
+);
+const UIDS: AccountSql =
+    AccountSql::new("SELECT uid FROM entry WHERE account = $1 AND mailbox = $2 ORDER BY uid LIMIT $3");
+const SET_FLAGS: AccountSql = AccountSql::new(
+    "UPDATE entry SET flags = $4, keywords = $5, changed = $6 WHERE account = $1 AND mailbox = $2 AND uid = $3",
+);
+const COUNT_FLAGS: AccountSql = AccountSql::new(
+    "UPDATE mailbox SET unseen = unseen + $3, modseq = $4 WHERE account = $1 AND mailbox = $2",
+);
+const REMOVE: AccountSql = AccountSql::new(
+    "DELETE FROM entry WHERE account = $1 AND mailbox = $2 AND uid = $3 RETURNING email, flags, size",
+);
+const BURY: AccountSql = AccountSql::new(
+    "INSERT INTO tombstone (account, mailbox, modseq, uid, email, at) VALUES ($1, $2, $3, $4, $5, $6)",
+);
+const COUNT_GONE: AccountSql = AccountSql::new(
+    "UPDATE mailbox SET messages = messages - $3, unseen = unseen - $4, bytes = bytes - $5, modseq = $6
+     WHERE account = $1 AND mailbox = $2",
+);
+const ONE_ENTRY_LESS: AccountSql = AccountSql::new(
+    "UPDATE email SET entries = entries - 1 WHERE account = $1 AND id = $2 RETURNING entries, content",
+);
+const ONE_ENTRY_MORE: AccountSql =
+    AccountSql::new("UPDATE email SET entries = entries + 1 WHERE account = $1 AND id = $2");
+const REMOVE_EMAIL: AccountSql = AccountSql::new("DELETE FROM email WHERE account = $1 AND id = $2");
+const BURIED: AccountSql = AccountSql::new(
+    "SELECT modseq, uid FROM tombstone
+     WHERE account = $1 AND mailbox = $2 AND (modseq > $3 OR (modseq = $3 AND uid > $4))
+     ORDER BY modseq, uid LIMIT $5",
+);
+
+fn read(row: Row<'_>) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        uid: row.get(0)?,
+        email: row.get(1)?,
+        flags: Flags::from_i64(row.get(2)?),
+        keywords: Keywords::from_column(row.get::<Option<String>>(3)?.as_deref()),
+        modseq: row.get(4)?,
+        saved_at: row.get(5)?,
+        size: row.get(6)?,
+    })
+}
+
+pub(crate) fn insert(tx: &mut AccountTx<'_>, new: &NewEmail<'_>) -> Result<(), StoreError> {
+    let keywords = new.keywords.to_column();
+    insert_row(
+        tx,
+        new.mailbox,
+        new.uid,
+        new.id,
+        (new.flags, keywords.as_deref()),
+        new.modseq,
+        new.received_at,
+        new.size,
+    )
+}
+
+#[expect(clippy::too_many_arguments, reason = "the columns of a row")]
+fn insert_row(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    uid: u32,
+    email: EmailId,
+    (flags, keywords): (Flags, Option<&str>),
+    modseq: i64,
+    saved_at: Timestamp,
+    size: u64,
+) -> Result<(), StoreError> {
+    let params = [
+        mailbox.into(),
+        uid.into(),
+        email.into(),
+        flags.as_i64().into(),
+        keywords.into(),
+        modseq.into(),
+        saved_at.into(),
+        signed(size).into(),
+    ];
+    tx.execute(INSERT, &params).map(drop)
+}
+
+/// Entries with UIDs above `after`, in order, at most `limit`: a mailbox is read in steps.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn entries(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    after: u32,
+    limit: u16,
+) -> Result<Vec<Entry>, StoreError> {
+    tx.rows(AFTER, &[mailbox.into(), after.into(), limit.into()], read)
+}
+
+/// The entries with these UIDs, in their order; what is gone is left out.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn find_entries(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    uids: &[u32],
+) -> Result<Vec<Entry>, StoreError> {
+    let mut found = Vec::with_capacity(uids.len());
+    for &uid in uids {
+        found.extend(tx.row(ONE, &[mailbox.into(), uid.into()], read)?);
+    }
+    Ok(found)
+}
+
+/// Entries whose flags changed after modseq `since`, at most `limit`, oldest change first.
+/// New entries are not among them: they are found by their UIDs.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn changed_since(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    since: i64,
+    limit: u16,
+) -> Result<Vec<Entry>, StoreError> {
+    tx.rows(CHANGED, &[mailbox.into(), since.into(), limit.into()], read)
+}
+
+/// Where and when a message was expunged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tombstone {
+    /// The modseq of the expunge.
+    pub modseq: i64,
+    /// Its UID.
+    pub uid: u32,
+}
+
+/// What was expunged after this point (a modseq with UID `u32::MAX` for all of it), at most
+/// `limit`, in order: go on with the last one.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn expunged_since(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    since: Tombstone,
+    limit: u16,
+) -> Result<Vec<Tombstone>, StoreError> {
+    let params = [mailbox.into(), since.modseq.into(), since.uid.into(), limit.into()];
+    tx.rows(BURIED, &params, |row| Ok(Tombstone { modseq: row.get(0)?, uid: row.get(1)? }))
+}
+
+pub(crate) fn uids(tx: &mut AccountTx<'_>, mailbox: MailboxId, limit: u16) -> Result<Vec<u32>, StoreError> {
+    tx.rows(UIDS, &[mailbox.into(), limit.into()], |row| row.get(0))
+}
+
+/// What STORE did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The entries as they are now, those that were left alone because nothing changed too.
+    pub entries: Vec<Entry>,
+    /// UIDs that UNCHANGEDSINCE protected.
+    pub modified: Vec<u32>,
+}
+
+/// Changes flags of entries (at most [`STEP`]). Those changed after modseq
+/// `unchanged_since` are left alone (RFC 7162 section 3.1.3).
+///
+/// # Errors
+/// [`StoreError`].
+pub fn store_flags(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    uids: &[u32],
+    change: &Change,
+    unchanged_since: Option<i64>,
+) -> Result<Stored, StoreError> {
+    let Some(modseq) = next_modseq(tx)? else {
+        return Ok(Stored { entries: Vec::new(), modified: Vec::new() });
+    };
+    let mut stored = Stored { entries: Vec::with_capacity(uids.len()), modified: Vec::new() };
+    let (mut unseen, mut changed) = (0i64, false);
+    for mut entry in find_entries(tx, mailbox, uids)? {
+        if unchanged_since.is_some_and(|since| entry.modseq > since) {
+            stored.modified.push(entry.uid);
+            continue;
+        }
+        let (flags, keywords) = change.apply(entry.flags, &entry.keywords);
+        if (flags, &keywords) != (entry.flags, &entry.keywords) {
+            let column = keywords.to_column();
+            let params = [
+                mailbox.into(),
+                entry.uid.into(),
+                flags.as_i64().into(),
+                column.as_deref().into(),
+                modseq.into(),
+            ];
+            tx.execute(SET_FLAGS, &params)?;
+            unseen += i64::from(entry.flags.has(Flags::SEEN)) - i64::from(flags.has(Flags::SEEN));
+            changed = true;
+            entry = Entry { flags, keywords, modseq, ..entry };
+        }
+        stored.entries.push(entry);
+    }
+    if changed {
+        tx.execute(COUNT_FLAGS, &[mailbox.into(), unseen.into(), modseq.into()])?;
+        tx.announce(modseq);
+    }
+    Ok(stored)
+}
+
+/// What EXPUNGE did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expunged {
+    /// UIDs that are gone.
+    pub uids: Vec<u32>,
+    /// The modseq of it.
+    pub modseq: i64,
+}
+
+/// Removes entries (at most [`STEP`]); those that are gone already are left out. An email
+/// that no entry names any more is removed, and its content loses a reference.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn expunge(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    uids: &[u32],
+    now: Timestamp,
+) -> Result<Expunged, StoreError> {
+    let Some(modseq) = next_modseq(tx)? else { return Ok(Expunged { uids: Vec::new(), modseq: 0 }) };
+    let gone = remove(tx, mailbox, uids, modseq, now)?;
+    let mut contents = Vec::new();
+    for row in &gone {
+        let left =
+            tx.row(ONE_ENTRY_LESS, &[row.email.into()], |row| Ok((row.get::<i64>(0)?, row.get(1)?)))?;
+        if let Some((0, content)) = left {
+            tx.execute(REMOVE_EMAIL, &[row.email.into()])?;
+            contents.push(content);
+        }
+    }
+    release_all(tx, contents, now)?;
+    let (messages, bytes) = (signed(gone.len() as u64), signed(gone.iter().map(|row| row.size).sum()));
+    if messages > 0 {
+        email::count_in_root(tx, -messages, -bytes, Quota(None))?;
+        usage::add(&mut tx.tenant_rows(), -messages, -bytes, Quota(None))?;
+        tx.announce(modseq);
+    }
+    Ok(Expunged { uids: gone.iter().map(|row| row.uid).collect(), modseq })
+}
+
+/// Content rows are locked in the order of their ids.
+fn release_all(
+    tx: &mut AccountTx<'_>,
+    mut contents: Vec<ContentId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    contents.sort_unstable();
+    for same in contents.chunk_by(|a, b| a == b) {
+        let refs = u32::try_from(same.len()).unwrap_or(u32::MAX);
+        release(&mut tx.tenant_rows(), same[0], refs, now)?;
+    }
+    Ok(())
+}
+
+struct Gone {
+    uid: u32,
+    email: EmailId,
+    size: u64,
+}
+
+/// Takes entries out of a mailbox, buries them and counts; emails are the caller's.
+fn remove(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    uids: &[u32],
+    modseq: i64,
+    now: Timestamp,
+) -> Result<Vec<Gone>, StoreError> {
+    let mut gone = Vec::with_capacity(uids.len());
+    let mut unseen = 0i64;
+    for &uid in uids {
+        let row = tx.row(REMOVE, &[mailbox.into(), uid.into()], |row| {
+            Ok((row.get(0)?, Flags::from_i64(row.get(1)?), row.get(2)?))
+        })?;
+        let Some((email, flags, size)) = row else { continue };
+        tx.execute(BURY, &[mailbox.into(), modseq.into(), uid.into(), EmailId::into(email), now.into()])?;
+        unseen += i64::from(!flags.has(Flags::SEEN));
+        gone.push(Gone { uid, email, size });
+    }
+    if !gone.is_empty() {
+        let bytes = signed(gone.iter().map(|row| row.size).sum());
+        let params =
+            [mailbox.into(), signed(gone.len() as u64).into(), unseen.into(), bytes.into(), modseq.into()];
+        tx.execute(COUNT_GONE, &params)?;
+    }
+    Ok(gone)
+}
+
+/// What COPY or MOVE did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// UIDVALIDITY of the target.
+    pub uidvalidity: u32,
+    /// UIDs there, in pairs (source, target), in order.
+    pub uids: Vec<(u32, u32)>,
+    /// The modseq of it.
+    pub modseq: i64,
+}
+
+/// Why nothing was copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The target is not there.
+    #[error("no such mailbox")]
+    NoTarget,
+    /// The account's or the tenant's quota.
+    #[error(transparent)]
+    Full(#[from] QuotaError),
+    /// The store; temporary.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Copies entries into another (or the same) mailbox of the account, all or none. They are
+/// entries of the same emails.
+///
+/// # Errors
+/// [`CopyError`].
+pub fn copy(
+    tx: &mut AccountTx<'_>,
+    from: MailboxId,
+    uids: &[u32],
+    to: MailboxId,
+    (quota, pool): (Quota, Quota),
+    now: Timestamp,
+) -> Result<Copied, CopyError> {
+    let modseq = next_modseq(tx)?.ok_or(CopyError::NoTarget)?;
+    let copied = place_copies(tx, from, uids, to, modseq, now)?;
+    for entry in &copied.sources {
+        tx.execute(ONE_ENTRY_MORE, &[entry.email.into()])?;
+    }
+    let (messages, bytes) = copied.sums();
+    if messages > 0 {
+        if !email::count_in_root(tx, messages, bytes, quota)? {
+            return Err(QuotaError::Account(tx.account()).into());
+        }
+        if !usage::add(&mut tx.tenant_rows(), messages, bytes, pool)? {
+            return Err(QuotaError::Tenant.into());
+        }
+        tx.announce(modseq);
+    }
+    Ok(copied.done(modseq))
+}
+
+/// Moves entries into another mailbox of the account, all or none (RFC 6851).
+///
+/// # Errors
+/// [`CopyError`]; never for quota.
+pub fn move_entries(
+    tx: &mut AccountTx<'_>,
+    from: MailboxId,
+    uids: &[u32],
+    to: MailboxId,
+    now: Timestamp,
+) -> Result<Copied, CopyError> {
+    let modseq = next_modseq(tx)?.ok_or(CopyError::NoTarget)?;
+    let copied = place_copies(tx, from, uids, to, modseq, now)?;
+    let sources: Vec<u32> = copied.sources.iter().map(|entry| entry.uid).collect();
+    remove(tx, from, &sources, modseq, now)?;
+    tx.announce(modseq);
+    Ok(copied.done(modseq))
+}
+
+struct Copies {
+    uidvalidity: u32,
+    first: u32,
+    sources: Vec<Entry>,
+}
+
+impl Copies {
+    fn sums(&self) -> (i64, i64) {
+        (signed(self.sources.len() as u64), signed(self.sources.iter().map(|entry| entry.size).sum()))
+    }
+
+    fn done(self, modseq: i64) -> Copied {
+        let uids = self.sources.iter().map(|entry| entry.uid).zip(self.first..).collect();
+        Copied { uidvalidity: self.uidvalidity, uids, modseq }
+    }
+}
+
+/// Makes entries of the target and counts them there.
+fn place_copies(
+    tx: &mut AccountTx<'_>,
+    from: MailboxId,
+    uids: &[u32],
+    to: MailboxId,
+    modseq: i64,
+    now: Timestamp,
+) -> Result<Copies, CopyError> {
+    let sources = find_entries(tx, from, uids)?;
+    let unseen = sources.iter().filter(|entry| !entry.flags.has(Flags::SEEN)).count() as u64;
+    let bytes = signed(sources.iter().map(|entry| entry.size).sum());
+    let placed =
+        email::count_in_mailbox(tx, to, signed(sources.len() as u64), signed(unseen), bytes, modseq)?;
+    let (first, uidvalidity) = placed.ok_or(CopyError::NoTarget)?;
+    for (entry, uid) in sources.iter().zip(first..) {
+        let keywords = entry.keywords.to_column();
+        let flags = (entry.flags, keywords.as_deref());
+        insert_row(tx, to, uid, entry.email, flags, modseq, now, entry.size)?;
+    }
+    Ok(Copies { uidvalidity, first, sources })
+}

@@ -1,0 +1,45 @@
+//! What an account has: mailboxes, entries in them, emails, threads, quota.
+//!
+//! ```text
+//! mailbox(account, 0)            the root: the account's sequence, usage, and lock
+//! mailbox(account, n)            a mailbox: counts, UIDNEXT, highest modseq
+//!   entry(account, n, uid)       one message in it: flags, modseq, and which email
+//!     email(id)                  one message of the account: content, our own lines, thread
+//!       content(id)              the bytes as received (crate `store`)
+//! ```
+//!
+//! Invariants:
+//! - every change of an account takes a modseq from its root row, first of all: on PostgreSQL
+//!   that row is the account's lock;
+//! - the counts in a mailbox row and the sums in the root are those of the entries, at every
+//!   commit; quota is checked by the statement that counts;
+//! - a UID is given once in a mailbox, a UIDVALIDITY once in an account;
+//! - an email lives as long as an entry names it; with the last one its content loses a
+//!   reference.
+//!
+//! All functions here run inside a transaction; none asks the clock.
+
+pub mod account;
+pub mod check;
+pub mod deliver;
+pub mod email;
+pub mod entry;
+pub mod flags;
+pub mod mailbox;
+mod prelude;
+mod schema;
+mod thread;
+mod usage;
+
+pub use deliver::{
+    ContentHash, DeliverError, Delivered, Delivery, DeliveryKey, IfFull, Outcome, Recipient, TenantPart,
+    deliver,
+};
+pub use email::{AppendError, AppendedEmail, Email, append};
+pub use entry::{CopyError, Entry};
+pub use flags::{Change, Flags, Keywords};
+pub use mailbox::{Mailbox, MailboxError, MailboxId, MailboxPath, Role};
+pub use prelude::Prelude;
+pub use schema::SCHEMA;
+pub use thread::{MessageHash, Threading};
+pub use usage::{Quota, QuotaError};
