@@ -1,6 +1,6 @@
 //! The PostgreSQL of `testkit`, tried on a real one.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -101,7 +101,7 @@ fn a_cluster_ends_with_a_process_that_was_killed() {
     const HOLDS: &str = "HIKYAKU_TESTKIT_HOLDS_A_CLUSTER";
     if std::env::var_os(HOLDS).is_some() {
         let cluster = Cluster::private(Options::default());
-        eprintln!("URL {}", cluster.url());
+        writeln!(std::io::stderr(), "URL {}", cluster.url()).unwrap();
         // Until the parent ends this process: its pipe never says anything.
         let _ = std::io::stdin().read_line(&mut String::new());
         return;
