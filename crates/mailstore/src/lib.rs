@@ -25,6 +25,7 @@ pub mod deliver;
 pub mod email;
 pub mod entry;
 pub mod flags;
+mod keys;
 pub mod mailbox;
 mod prelude;
 mod schema;
@@ -38,6 +39,7 @@ pub use deliver::{
 pub use email::{AppendError, AppendedEmail, Email, append};
 pub use entry::{CopyError, Entry};
 pub use flags::{Change, Flags, Keywords};
+pub use keys::KeyCleaner;
 pub use mailbox::{Mailbox, MailboxError, MailboxId, MailboxPath, Role};
 pub use prelude::Prelude;
 pub use schema::SCHEMA;

@@ -34,6 +34,7 @@ pub(crate) struct DatabaseMetrics {
     wait_seconds: Histogram,
     pub(crate) batch: Histogram,
     pub(crate) wal_pages: Counter,
+    pub(crate) checkpoints: Counter,
     pub(crate) retries: Counter,
     pub(crate) reconnects: Counter,
 }
@@ -51,6 +52,7 @@ impl DatabaseMetrics {
             wait_seconds: seconds(),
             batch: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
             wal_pages: Counter::default(),
+            checkpoints: Counter::default(),
             retries: Counter::default(),
             reconnects: Counter::default(),
         };

@@ -76,7 +76,10 @@ impl Sqlite {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut threads = vec![
             spawn(format!("{name}-write"), move || writer.run()),
-            spawn(format!("{name}-ckpt"), move || checkpoint_when_woken(&checkpointer, &woken)),
+            spawn(format!("{name}-ckpt"), {
+                let metrics = metrics.clone();
+                move || checkpoint_when_woken(&checkpointer, &woken, &metrics)
+            }),
         ];
         for number in 0..options.readers {
             let reader = connect(path, options.reader_cache_kib)?;
@@ -155,13 +158,14 @@ fn watch_wal(
     }))
 }
 
-fn checkpoint_when_woken(connection: &Connection, woken: &Receiver<()>) {
+fn checkpoint_when_woken(connection: &Connection, woken: &Receiver<()>, metrics: &DatabaseMetrics) {
     while woken.recv().is_ok() {
-        checkpoint(connection, CheckpointMode::PASSIVE);
+        checkpoint(connection, CheckpointMode::PASSIVE, metrics);
     }
 }
 
-fn checkpoint(connection: &Connection, mode: CheckpointMode) {
+fn checkpoint(connection: &Connection, mode: CheckpointMode, metrics: &DatabaseMetrics) {
+    metrics.checkpoints.inc();
     match connection.wal_checkpoint_v2(None::<&str>, mode) {
         Ok(_) => {}
         Err(error) if is_flush_failure(&error) => die_of_flush(&error),
@@ -191,7 +195,7 @@ impl Writer {
                 return;
             }
             if self.wal.load(Ordering::Relaxed) >= RESTART_PAGES {
-                checkpoint(&self.connection, CheckpointMode::RESTART);
+                checkpoint(&self.connection, CheckpointMode::RESTART, &self.metrics);
             }
             self.metrics.batch.observe(batch.len() as f64);
             self.commit(batch);

@@ -123,6 +123,11 @@ impl Cluster {
 }
 
 impl PrivateCluster {
+    /// Process id of the postmaster.
+    pub fn pid(&self) -> u32 {
+        self.server.postmaster()
+    }
+
     /// Starts PostgreSQL again after [`PrivateCluster::stop_immediate`]; it recovers first.
     pub fn start(&self) {
         self.server.pg_ctl_start();
@@ -254,6 +259,19 @@ impl Server {
 
     fn pg_ctl(&self, arguments: &[&str]) {
         run(as_postgres(&self.programs.join("pg_ctl")).arg("-D").arg(self.data()).arg("-w").args(arguments));
+    }
+}
+
+impl Server {
+    /// Process id of the postmaster, from the first line of its pid file.
+    fn postmaster(&self) -> u32 {
+        let file = self.data().join("postmaster.pid");
+        let text =
+            std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        text.lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok())
+            .expect("the pid file begins with a number")
     }
 }
 

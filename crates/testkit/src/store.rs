@@ -67,6 +67,7 @@ pub struct TestStore {
     pub location: Location,
     /// How they are opened.
     pub options: Options,
+    registry: Registry,
     runtime: tokio::runtime::Runtime,
     folder: TempDir,
     _database: Option<TestDatabase>,
@@ -108,22 +109,50 @@ impl TestStore {
             .expect("a runtime");
         let random = SeededRandom::new(7);
         let clock = ManualClock::at(Timestamp::from_secs(1_795_521_600));
-        let (store, content) = open(&runtime, &location, &options, folder.path(), &random, clock.now());
+        let mut registry = Registry::default();
+        let (store, content) =
+            open(&runtime, &mut registry, &location, &options, folder.path(), &random, clock.now());
         let ids = RisingIds::new(NodeId::new(1).expect("1 is a node"));
-        Self { store, content, clock, random, ids, location, options, runtime, folder, _database: database }
+        Self {
+            store,
+            content,
+            clock,
+            random,
+            ids,
+            location,
+            options,
+            registry,
+            runtime,
+            folder,
+            _database: database,
+        }
     }
 
     /// Closes everything and opens it again, as a restart does.
     pub fn reopen(&mut self) {
         self.store.close();
         let now = self.clock.now();
-        (self.store, self.content) =
-            open(&self.runtime, &self.location, &self.options, self.folder.path(), &self.random, now);
+        (self.store, self.content) = open(
+            &self.runtime,
+            &mut self.registry,
+            &self.location,
+            &self.options,
+            self.folder.path(),
+            &self.random,
+            now,
+        );
     }
 
     /// The folder of the objects and, on SQLite, the databases.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// The store's metrics as a scraper gets them.
+    pub fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("writing to memory");
+        text
     }
 
     /// Runs a future to its end.
@@ -269,14 +298,15 @@ pub fn owner(home: AccountHome) -> Actor {
 
 fn open(
     runtime: &tokio::runtime::Runtime,
+    registry: &mut Registry,
     location: &Location,
     options: &Options,
     folder: &std::path::Path,
     random: &SeededRandom,
     now: Timestamp,
 ) -> (Arc<Store>, Arc<Content>) {
-    let store =
-        Store::open(location, options, &COMPONENTS, &mut Registry::default()).expect("the store opens");
+    *registry = Registry::default();
+    let store = Store::open(location, options, &COMPONENTS, registry).expect("the store opens");
     let objects = Objects::folder(&folder.join("objects")).expect("a folder of objects");
     let content = runtime.block_on(Content::open(&store, objects, random)).expect("content opens");
     let scope = Scope::service(&DELIVERY, SHARD, None).expect("a service");

@@ -1,0 +1,77 @@
+//! Mail as it really is: about half of it goes away when it is compressed.
+//!
+//! A header with the random parts that real ones have (ids, a signature), and a body of
+//! words with the frequencies of a language.
+
+use hikyaku_testkit::Rng;
+
+const SYLLABLES: [&str; 24] = [
+    "ka", "shi", "to", "ra", "men", "ko", "ni", "den", "wa", "su", "pro", "ject", "mee", "ting", "re",
+    "port", "ing", "ly", "con", "tract", "so", "mu", "hi", "ya",
+];
+
+/// Makes mails of about one size.
+pub(crate) struct Writer {
+    rng: Rng,
+    words: Vec<String>,
+    number: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let words = (0..4_000)
+            .map(|_| (0..1 + rng.below(4)).map(|_| *rng.pick(&SYLLABLES)).collect::<String>())
+            .collect();
+        Self { rng, words, number: 0 }
+    }
+
+    /// Few words are common, many are rare.
+    fn word(&mut self) -> String {
+        let most = self.words.len() as u64;
+        let nearer = self.rng.below(most) * self.rng.below(most) / most;
+        self.words[nearer as usize].clone()
+    }
+
+    fn token(&mut self, length: usize) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        (0..length).map(|_| char::from(*self.rng.pick(LETTERS))).collect()
+    }
+
+    /// A mail of about `size` bytes, with CRLF line ends, and its Message-ID.
+    pub(crate) fn mail(&mut self, size: usize) -> (Vec<u8>, String) {
+        self.number += 1;
+        let id = format!("{}.{}@mail.example.com", self.token(16), self.number);
+        let signature = self.token(340);
+        let mut text = format!(
+            "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=s2026;\r\n\
+             \th=from:to:subject:date:message-id; bh={};\r\n\tb={signature}\r\n\
+             Received: from app-{}.example.com (app.example.com [192.0.2.{}])\r\n\
+             \tby mail.example.com with ESMTPS id {}; Tue, 24 Nov 2026 03:34:27 +0000\r\n\
+             From: \"{} {}\" <{}@example.com>\r\nTo: <{}@example.org>\r\nSubject: {} {} {}\r\n\
+             Date: Tue, 24 Nov 2026 03:34:27 +0000\r\nMessage-ID: <{id}>\r\nMIME-Version: 1.0\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n",
+            self.token(44),
+            self.rng.below(40),
+            self.rng.below(250),
+            self.token(12),
+            self.word(),
+            self.word(),
+            self.word(),
+            self.word(),
+            self.word(),
+            self.word(),
+            self.word(),
+        );
+        while text.len() < size {
+            let mut line = String::new();
+            while line.len() < 68 {
+                line.push_str(&self.word());
+                line.push(' ');
+            }
+            text.push_str(line.trim_end());
+            text.push_str("\r\n");
+        }
+        (text.into_bytes(), id)
+    }
+}

@@ -1,0 +1,24 @@
+//! Measurements: `make bench PART=store`. Each part prints what it did, how long it took,
+//! CPU-seconds, and the ratio to something measured in the same run.
+//!
+//! Figures are for people and commit messages; no test depends on them.
+#![allow(clippy::print_stdout, reason = "figures are printed")]
+
+mod mail;
+mod measure;
+mod store;
+
+use clap::Parser;
+
+/// What to measure.
+#[derive(Parser)]
+enum Part {
+    /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
+    Store(store::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Part::parse() {
+        Part::Store(arguments) => store::run(&arguments),
+    }
+}
