@@ -1,0 +1,22 @@
+//! What each fuzz target does with its bytes.
+//!
+//! A body takes any bytes and panics when something that must hold does not. The targets in
+//! `fuzz/fuzz_targets` call it from libFuzzer; the tests of this package replay every file
+//! of `fuzz/corpus/TARGET` through it, on stable Rust, in every test run.
+//!
+//! A new target is: a function here, in the module of its area; its row in [`TARGETS`]; its
+//! wrapper `fuzz/fuzz_targets/AREA_NAME.rs` with a `[[bin]]` in `fuzz/Cargo.toml`; and a few
+//! inputs in `fuzz/corpus/AREA_NAME`, named after what they show. A test says what is missing.
+
+pub mod types;
+
+/// What a target does with its bytes.
+pub type Body = fn(&[u8]);
+
+/// All targets by name.
+pub const TARGETS: &[(&str, Body)] = &[
+    ("types_address", types::address),
+    ("types_domain", types::domain),
+    ("types_id", types::id),
+    ("types_network", types::network),
+];
