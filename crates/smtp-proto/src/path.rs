@@ -116,7 +116,10 @@ fn path(input: &str, letters: Letters) -> Parsed<'_, Mailbox> {
     let inner = input.strip_prefix('<').ok_or(PathError::Form)?;
     let (rest, mailbox) = mailbox(source_route(inner, letters)?, letters)?;
     let rest = rest.strip_prefix('>').ok_or(PathError::Form)?;
-    if input.len() - rest.len() > MAX_PATH_OCTETS {
+    // A-labels can be longer than the U-labels they were written with, and what we take we
+    // must be able to write.
+    let printed_octets = mailbox.to_string().len() + "<>".len();
+    if printed_octets.max(input.len() - rest.len()) > MAX_PATH_OCTETS {
         return Err(PathError::TooLong);
     }
     Ok((rest, mailbox))

@@ -77,7 +77,7 @@ const PIECES: &[&str] = &[
 ];
 
 /// A session that often gets as far as content.
-fn session_bytes() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn session_bytes() -> impl Strategy<Value = Vec<u8>> {
     let start = proptest::sample::select(&PIECES[..2]);
     let rest = proptest::collection::vec(proptest::sample::select(PIECES), 0..25);
     (start, rest).prop_map(|(start, rest)| format!("{start}{}", rest.concat()).into_bytes())
