@@ -4,6 +4,8 @@
 //! (draft-murchison-sasl-login); Outlook still prefers it.
 //! Invariant: what the client sent is decoded here and judged elsewhere. No value prints
 //! the password.
+//! Known weakness: values wipe the password when dropped, the buffers that the line came
+//! through do not.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

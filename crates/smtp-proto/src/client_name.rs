@@ -18,7 +18,8 @@ pub enum ClientName {
     Domain(Domain),
     /// `[192.0.2.1]`.
     Literal(IpAddr),
-    /// Not a name by RFC 5321; see [`loose_name`].
+    /// Not a name by RFC 5321, but one that clients are known to use: letters, digits and
+    /// `-._:` only.
     Loose(Box<str>),
 }
 

@@ -88,7 +88,7 @@ pub enum Command {
 pub enum Tolerance {
     /// RFC 5321 and nothing else.
     Strict,
-    /// See [`Tolerance::skip_spaces`] and [`Tolerance::words`].
+    /// Spaces behind `FROM:` and `TO:`, and more than one between words.
     LooseSpaces,
 }
 
@@ -279,6 +279,10 @@ impl fmt::Display for Verb {
 
 #[cfg(test)]
 mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     const STRICT: Grammar = Grammar { letters: Letters::Ascii, tolerance: Tolerance::Strict };
@@ -391,5 +395,88 @@ mod tests {
     fn debug_does_not_show_the_initial_response() {
         let command = Command::parse(b"AUTH PLAIN AGFubgBzZWNyZXQ=", STRICT).unwrap();
         assert!(!format!("{command:?}").contains("AGFubg"));
+    }
+
+    fn any_mail() -> impl Strategy<Value = Command> {
+        let reverse_path =
+            select(&["<>", "<ann@example.org>", "<\"a b\"@[192.0.2.1]>", "<田中@example.jp>"][..]);
+        let size = option::of(any::<u64>());
+        let body = option::of(select(&[Body::SevenBit, Body::EightBitMime, Body::BinaryMime][..]));
+        let ret = option::of(select(&[Ret::Full, Ret::Headers][..]));
+        let (envid, auth) = (option::of("[ -~]{1,33}"), option::of("[ -~]{1,60}|[a-z田é]{1,20}"));
+        let rest = (any::<bool>(), any::<bool>());
+        (reverse_path, size, body, ret, envid, auth, rest).prop_map(
+            |(path, size_bytes, body, ret, envid, auth, (smtputf8, require_tls))| {
+                let (_, reverse_path) = crate::path::reverse_path(path, Letters::Utf8).unwrap();
+                let params = MailParams {
+                    size_bytes,
+                    body,
+                    smtputf8: smtputf8 || !path.is_ascii(),
+                    ret,
+                    envid: envid.map(String::into),
+                    auth: auth.map(String::into),
+                    require_tls,
+                };
+                Command::Mail(Mail { reverse_path, params })
+            },
+        )
+    }
+
+    fn any_rcpt() -> impl Strategy<Value = Command> {
+        let path =
+            select(&["<postmaster>", "<ann@example.org>", "<\"@\"@[IPv6:::1]>", "<田中@example.jp>"][..]);
+        let notify = option::of(select(&[0u8, 1, 2, 3, 4, 5, 6, 7][..]));
+        let original = option::of(("[a-z][a-z0-9-]{0,5}", "[ -~]{1,60}|[a-z田]{1,20}"));
+        (path, notify, original).prop_map(|(path, notify, original)| {
+            let (_, forward_path) = crate::path::forward_path(path, Letters::Utf8).unwrap();
+            let notify = notify.map(|bits| match bits {
+                0 => Notify::Never,
+                bits => Notify::On { success: bits & 1 != 0, failure: bits & 2 != 0, delay: bits & 4 != 0 },
+            });
+            let original_recipient = original.map(|(address_type, address)| OriginalRecipient {
+                address_type: address_type.into(),
+                address: address.into(),
+            });
+            Command::Rcpt(Rcpt { forward_path, params: RcptParams { notify, original_recipient } })
+        })
+    }
+
+    fn any_other() -> impl Strategy<Value = Command> {
+        let name = "[a-z]{1,9}|\\[192\\.0\\.2\\.1\\]|[A-Z]{1,4}_[0-9]"
+            .prop_map(|text| ClientName::parse(&text).unwrap());
+        let auth = ("[A-Z][A-Z0-9-]{0,19}", option::of("[A-Za-z0-9+/=]{1,40}"));
+        prop_oneof![
+            name.clone().prop_map(Command::Helo),
+            name.clone().prop_map(Command::Ehlo),
+            name.prop_map(Command::Lhlo),
+            (any::<u64>(), any::<bool>())
+                .prop_map(|(size_bytes, is_last)| Command::Bdat(Bdat { size_bytes, is_last })),
+            "[!-~]{1,20}( [!-~]{1,5})?".prop_map(|text| Command::Vrfy(text.into())),
+            "[!-~]{1,20}".prop_map(|text| Command::Expn(text.into())),
+            auth.prop_map(|(mechanism, response)| Command::Auth {
+                mechanism: mechanism.into(),
+                initial_response: response.map(|text| Secret::new(text.as_bytes())),
+            }),
+            select(
+                &[
+                    Command::Data,
+                    Command::Rset,
+                    Command::Noop,
+                    Command::Quit,
+                    Command::Help,
+                    Command::StartTls
+                ][..]
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn parse_print_parse(command in prop_oneof![any_mail(), any_rcpt(), any_other()]) {
+            let mut wire = Vec::new();
+            command.print(&mut wire);
+            let grammar = Grammar { letters: Letters::Utf8, tolerance: Tolerance::Strict };
+            prop_assert_eq!(Command::parse(wire.strip_suffix(b"\r\n").unwrap(), grammar), Ok(command));
+        }
     }
 }

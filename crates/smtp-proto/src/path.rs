@@ -278,6 +278,7 @@ impl fmt::Display for ForwardPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn reverse(text: &str) -> Result<String, PathError> {
         let (rest, path) = reverse_path(text, Letters::Ascii)?;
@@ -376,5 +377,30 @@ mod tests {
         assert_eq!(forward_path("<>", Letters::Ascii), Err(PathError::LocalPart));
         let (_, path) = forward_path("<Postmaster@example.org>", Letters::Ascii).unwrap();
         assert_eq!(path.to_string(), "<Postmaster@example.org>");
+    }
+
+    fn any_host() -> impl Strategy<Value = Host> {
+        prop_oneof![
+            "[a-z]([a-z0-9]{0,8}[a-z])?(\\.[a-z][a-z0-9]{0,8}){0,4}"
+                .prop_filter_map("a domain", |text| text.parse().ok().map(Host::Domain)),
+            any::<u32>().prop_map(|bits| Host::Literal(Ipv4Addr::from(bits).into())),
+            any::<u128>().prop_map(|bits| Host::Literal(Ipv6Addr::from(bits).into())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn parse_print_parse(local in "[ -~]{1,12}|\\PC{1,9}", host in any_host(), rest in "( [A-Z>]{0,5})?") {
+            prop_assume!(!local.chars().any(char::is_control));
+            let mailbox = Mailbox { local_part: LocalPart::from_unquoted(&local).unwrap(), host };
+            let letters = if mailbox.is_ascii() { Letters::Ascii } else { Letters::Utf8 };
+            let text = format!("<{mailbox}>{rest}");
+            prop_assert_eq!(
+                reverse_path(&text, letters),
+                Ok((rest.as_str(), ReversePath::Mailbox(mailbox.clone())))
+            );
+            let forward = ForwardPath::Mailbox(mailbox);
+            prop_assert_eq!(forward_path(&text, letters), Ok((rest.as_str(), forward)));
+        }
     }
 }

@@ -216,7 +216,7 @@ impl Run {
 
     fn answer(&mut self) -> bool {
         let asked = self.effects.last().cloned();
-        let refuses = self.answers.next() % 4 == 0;
+        let refuses = self.answers.next().is_multiple_of(4);
         let answer = if refuses { Answer::Reply(Reply::mailbox_unknown()) } else { Answer::Accept };
         match asked {
             Some(Effect::Ask(Question::Sender { .. })) => self.accepted = 0,
