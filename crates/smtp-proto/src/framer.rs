@@ -75,7 +75,7 @@ impl Framer {
         // A CR at the end may be half of the CRLF.
         let half = usize::from(self.pending().last() == Some(&b'\r'));
         let keep_from = self.buffer.len() - half;
-        if self.is_swallowing || self.pending().len() - half > limit {
+        if self.pending().len() - half > limit {
             self.is_swallowing = true;
             self.consume(keep_from - self.start);
         }

@@ -313,6 +313,8 @@ mod tests {
     #[test]
     fn what_is_no_path_is_refused() {
         let long_local = format!("<{}@example.org>", "a".repeat(65));
+        let long_labels = format!("<{}@{}>", "a".repeat(30), ["é"; 30].join("."));
+        assert_eq!(reverse_path(&long_labels, Letters::Utf8), Err(PathError::TooLong));
         let long_path = format!("<{}@{}.example>", "a".repeat(60), ["abcdefghi"; 19].join("."));
         for (text, error) in [
             ("", PathError::Form),

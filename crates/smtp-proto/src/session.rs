@@ -509,13 +509,49 @@ fn reply_to(error: CommandError) -> Reply {
     }
 }
 
-/// The shell's one reply, or `usual`. What cannot be an answer here (3yz, a list) is our
-/// own mistake, and the client may try again.
+/// The shell's one reply, or `usual`. A list cannot be an answer here: that is our own
+/// mistake, and the client may try again.
 fn one_reply(answer: Answer, usual: Reply) -> Reply {
-    let reply = match answer {
+    match answer {
         Answer::Accept => usual,
-        Answer::Reply(reply) => reply,
+        Answer::Reply(reply) => final_reply(reply),
         Answer::Each(_) => Reply::try_again_later(),
-    };
+    }
+}
+
+/// A reply that the client does not take for an invitation to go on: nor can 3yz be an
+/// answer.
+fn final_reply(reply: Reply) -> Reply {
     if reply.severity() == Severity::Intermediate { Reply::try_again_later() } else { reply }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_deadline() {
+        // RFC 5321 section 4.5.3.2.
+        let settings = Settings::new("mx.example".parse().unwrap(), Listener::Mx);
+        let deadlines = settings.deadlines;
+        let (mut session, _) = Session::new(Arc::new(settings), None);
+        let (mut framer, mut content) = (Framer::new(), Vec::new());
+        let mut step = |line: &str, wants, deadline| {
+            if line.is_empty() {
+                session.handle(Input::Answer(Answer::Accept));
+            }
+            framer.push(line.as_bytes());
+            session.receive(&mut framer, &mut content);
+            assert_eq!((session.wants(), session.deadline()), (wants, deadline), "{line}");
+        };
+        step("HELO a\r\n", Wants::Line, deadlines.command);
+        step("MAIL FROM:<>\r\n", Wants::Answer, deadlines.answer);
+        step("", Wants::Line, deadlines.command);
+        step("RCPT TO:<ann@example.org>\r\n", Wants::Answer, deadlines.answer);
+        step("", Wants::Line, deadlines.command);
+        step("DATA\r\n", Wants::Content, deadlines.content_start);
+        step("text\r\n", Wants::Content, deadlines.content);
+        step(".\r\n", Wants::Answer, deadlines.commit);
+        step("", Wants::Line, deadlines.command);
+    }
 }

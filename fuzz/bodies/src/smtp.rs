@@ -120,6 +120,8 @@ struct Run {
     answers: Numbers,
     /// Recipients accepted in this mail transaction.
     accepted: usize,
+    /// Content was begun, and is neither committed nor discarded.
+    holds_content: bool,
     effects: Vec<Effect>,
     stored: Vec<Vec<u8>>,
 }
@@ -154,6 +156,7 @@ impl Run {
             is_refusing,
             answers: Numbers(u32::from(seed)),
             accepted: 0,
+            holds_content: false,
             effects,
             stored: Vec::new(),
         }
@@ -233,9 +236,13 @@ impl Run {
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
+        self.holds_content |= matches!(self.session.wants(), Wants::Content | Wants::Chunk);
         for mut effect in effects {
             match &mut effect {
-                Effect::Discard => self.content.clear(),
+                Effect::Discard => {
+                    assert!(std::mem::take(&mut self.holds_content), "nothing is there to discard");
+                    self.content.clear();
+                }
                 Effect::StartTls => assert!(self.framer.is_empty(), "bytes in clear outlive STARTTLS"),
                 Effect::Reply(reply) => {
                     let wire = reply.to_wire();
@@ -243,6 +250,7 @@ impl Run {
                     assert!(is_short && wire.is_ascii());
                 }
                 Effect::Commit(envelope) => {
+                    self.holds_content = false;
                     // Whether bytes came early is a fact of the pieces.
                     envelope.spoke_early = false;
                     assert!(!envelope.recipients.is_empty() && envelope.recipients.len() == self.accepted);

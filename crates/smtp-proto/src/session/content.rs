@@ -6,12 +6,13 @@
 //! far more than it may is cut off.
 
 use super::{
-    Answer, Client, Effect, Effects, Envelope, Greeting, Pending, Session, State, Transaction, one_reply,
+    Answer, Client, Effect, Effects, Envelope, Greeting, Pending, Session, State, Transaction, final_reply,
+    one_reply,
 };
 use crate::command::{Bdat, Body};
 use crate::content::{Collector, ContentRules, DataDecoder, Defect, LineEnds};
 use crate::framer::Framer;
-use crate::reply::{Reply, Severity};
+use crate::reply::Reply;
 use crate::trace_header::Protocol;
 
 /// Content that comes in chunks, between two of them.
@@ -193,15 +194,17 @@ impl Session {
 
     pub(super) fn commit_answered(&mut self, client: Client, recipients: usize, answer: Answer) -> Effects {
         let is_lmtp = client.greeting == Greeting::Lhlo;
-        let replies = match answer {
-            Answer::Each(replies) if is_lmtp && replies.len() == recipients => replies,
+        let replies: Vec<Reply> = match answer {
+            Answer::Each(replies) if is_lmtp && replies.len() == recipients => {
+                replies.into_iter().map(final_reply).collect()
+            }
             answer if is_lmtp => vec![one_reply(answer, Reply::ok()); recipients],
             answer => vec![one_reply(answer, Reply::ok())],
         };
         self.counters.idle_commands = 0;
         self.state = State::Ready(client);
         let closes = replies.iter().any(Reply::closes);
-        let mut effects: Effects = replies.into_iter().map(final_reply).map(Effect::Reply).collect();
+        let mut effects: Effects = replies.into_iter().map(Effect::Reply).collect();
         if closes {
             self.state = State::Closed;
             effects.push(Effect::Close);
@@ -256,9 +259,4 @@ fn reply_to(defect: Defect) -> Reply {
         Defect::BareLineEnd => Reply::bare_line_end(),
         Defect::LineTooLong => Reply::content_line_too_long(),
     }
-}
-
-/// No answer to content can be 3yz.
-fn final_reply(reply: Reply) -> Reply {
-    if reply.severity() == Severity::Intermediate { Reply::try_again_later() } else { reply }
 }

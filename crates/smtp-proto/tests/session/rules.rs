@@ -171,6 +171,12 @@ fn the_shell_may_refuse_a_sender() {
          C: RCPT TO:<ann@example.org>
          S: 503 5.5.1 MAIL first
          C: MAIL FROM:<bob@client.example>
+         A: 354 what
+         S: 451 4.3.0 Try again later
+         C: MAIL FROM:<bob@client.example>
+         A: 250 2.1.0 a | 250 2.1.0 b
+         S: 451 4.3.0 Try again later
+         C: MAIL FROM:<bob@client.example>
          A: 421 4.7.0 Go away
          S: 421 4.7.0 Go away
          E: close"
@@ -280,7 +286,18 @@ fn lmtp_refuses_content_for_each_recipient() {
          S: 550 5.6.0 NUL in the message
          S: 550 5.6.0 NUL in the message
          C: NOOP
-         S: 250 2.0.0 OK",
+         S: 250 2.0.0 OK
+         C: MAIL FROM:<>
+         S: 250 2.1.0 Sender OK
+         C: RCPT TO:<ann@example.org>
+         S: 250 2.1.5 Recipient OK
+         C: RCPT TO:<bob@example.org>
+         S: 250 2.1.5 Recipient OK
+         C: BDAT 0 LAST
+         A: 354 what | 421 4.3.2 going down
+         S: 451 4.3.0 Try again later
+         S: 421 4.3.2 going down
+         E: close",
     );
 }
 
@@ -372,6 +389,31 @@ fn limits_of_a_session() {
     let last = "421 4.7.0 Too many commands without mail";
     close(|settings| settings.limits.idle_commands = 3, HELO, "NOOP", "250 2.0.0 OK", last);
     close(|settings| settings.limits.idle_commands = 3, HELO, "RSET", "250 2.0.0 OK", last);
+}
+
+#[test]
+fn a_message_pays_for_idle_commands() {
+    let mut settings = mx();
+    settings.limits.idle_commands = 3;
+    let noop = "C: NOOP\nS: 250 2.0.0 OK\n";
+    let data = "C: DATA\nS: 354 End with <CRLF>.<CRLF>\nC: .\nS: 250 2.0.0 OK\n";
+    check_with(settings, &format!("{RCPT}\n{noop}{noop}{data}{noop}{noop}{noop}"));
+}
+
+#[test]
+fn what_was_committed_is_not_discarded() {
+    let mails = check(&format!(
+        "{RCPT}
+         C: DATA
+         S: 354 End with <CRLF>.<CRLF>
+         C: .
+         S: 250 2.0.0 OK
+         C: RSET
+         S: 250 2.0.0 OK
+         !: hangup
+         E: close"
+    ));
+    assert_eq!(mails.len(), 1);
 }
 
 #[test]
