@@ -1,0 +1,8 @@
+//! x
+pub mod charset;
+pub mod encoded_word;
+pub mod header;
+mod span;
+pub mod transfer;
+pub use header::{Field, Header};
+pub use span::Span;
