@@ -195,7 +195,7 @@ mod tests {
             // A wrong label, and unknown ones.
             ("=?iso-2022-jp?B?5pys5paH?=", "本文"),
             ("=?unknown?B?5pys5paH?=", "本文"),
-            ("=?Windows-31J?B?h0D77Q==?=", "①髙"),
+            ("=?Windows-31J?B?h0D7/A==?=", "①髙"),
             // Raw bytes.
             ("\x1b$BF|K\\\x1b(B raw", "日本 raw"),
             ("日本 raw", "日本 raw"),

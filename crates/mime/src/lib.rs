@@ -1,6 +1,7 @@
 //! x
 pub mod charset;
 pub mod encoded_word;
+pub mod fields;
 pub mod header;
 mod span;
 pub mod transfer;

@@ -22,10 +22,8 @@ pub fn detect(bytes: &[u8]) -> Charset {
     if iso_2022::has_escapes(bytes) && mostly_ascii(bytes) {
         return Charset::Iso2022;
     }
-    match std::str::from_utf8(bytes) {
-        Ok(_) => return Charset::Utf8,
-        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => return Charset::Utf8,
-        Err(_) => {}
+    if is_utf_8(bytes) {
+        return Charset::Utf8;
     }
     let sample = sample(bytes);
     let euc = score(&Charset::EucJp.decode(sample));
@@ -34,6 +32,17 @@ pub fn detect(bytes: &[u8]) -> Charset {
         ..=0 => Charset::Other(WINDOWS_1252),
         best if best == euc => Charset::EucJp,
         _ => Charset::ShiftJis,
+    }
+}
+
+/// Valid, or valid but for a cut character at the end, which alone could be Latin-1.
+fn is_utf_8(bytes: &[u8]) -> bool {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => {
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            error.error_len().is_none() && !valid.is_ascii()
+        }
     }
 }
 
@@ -90,9 +99,10 @@ mod tests {
             (&b""[..], Charset::Utf8),
             (b"plain", Charset::Utf8),
             (b"\x1b[1mterminal\x1b(B", Charset::Utf8),
+            (b"caf\xe9", Charset::Other(WINDOWS_1252)),
             (b"caf\xe9 cr\xe8me", Charset::Other(WINDOWS_1252)),
             (b"Gr\xfc\xdfe", Charset::Other(WINDOWS_1252)),
-            ("cut in the middle 日".as_bytes().split_last().unwrap().1, Charset::Utf8),
+            ("cut in the middle 日本".as_bytes().split_last().unwrap().1, Charset::Utf8),
         ] {
             assert_eq!(detect(bytes), expected, "{}", String::from_utf8_lossy(bytes));
         }
