@@ -58,8 +58,8 @@ impl<'a> Header<'a> {
 
     /// The header of a whole message or body part.
     pub fn of_content(content: &'a [u8]) -> Self {
-        let end = body_start(content, 0, |_| false);
-        Self { block: content.get(..end).unwrap_or_default() }
+        let end = find_end(content, 0, |_| false);
+        Self { block: content.get(..end.body).unwrap_or_default() }
     }
 
     /// All octets of the block.
@@ -147,17 +147,30 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Where the body begins: behind the blank line of the header that starts at `from`.
+/// Where a header ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// Where the body begins: behind the blank line.
+    pub(crate) body: usize,
+    /// How far the search went; beyond `body` if there was junk.
+    pub(crate) scanned: usize,
+}
+
+/// Finds the end of the header that begins at `from`.
 ///
-/// `is_delimiter` says of a line that it is a boundary, which ends a header as well.
-pub(crate) fn body_start(content: &[u8], from: usize, mut is_delimiter: impl FnMut(&[u8]) -> bool) -> usize {
+/// `is_delimiter` says of a line that it is a boundary. That ends a header as well; the
+/// line end before it is not part of the header then.
+pub(crate) fn find_end(content: &[u8], from: usize, mut is_delimiter: impl FnMut(&[u8]) -> bool) -> End {
     let mut at = from;
+    let mut end = None;
     let mut junk = None;
     while let Some(line) = Line::at(content, at) {
         if line.text.is_empty() {
-            return junk.unwrap_or(line.next);
+            at = line.next;
+            break;
         }
         if line.text.starts_with(b"--") && is_delimiter(line.text) {
+            end = Some(before_line_end(content, at).max(from));
             break;
         }
         if field_name(line.text).is_some() {
@@ -167,7 +180,16 @@ pub(crate) fn body_start(content: &[u8], from: usize, mut is_delimiter: impl FnM
         }
         at = line.next;
     }
-    junk.unwrap_or(at)
+    End { body: junk.or(end).unwrap_or(at), scanned: at }
+}
+
+/// Where the line ends whose line end stands before `at`; `at` if there is none.
+pub(crate) fn before_line_end(content: &[u8], at: usize) -> usize {
+    let before = content.get(..at).unwrap_or_default();
+    match before.strip_suffix(b"\n") {
+        Some(text) => text.strip_suffix(b"\r").unwrap_or(text).len(),
+        None => at,
+    }
 }
 
 /// Name and place of the colon, if the line begins a field.
@@ -247,9 +269,10 @@ mod tests {
             ("only text\r\nand more\r\n", "only text\r\nand more\r\n"),
             (" indented\r\n\r\nbody", " indented\r\n\r\nbody"),
             // A boundary ends a header.
-            ("A: 1\r\n--b\r\nB: 2\r\n\r\n", "--b\r\nB: 2\r\n\r\n"),
+            ("A: 1\r\n--b\r\nB: 2\r\n\r\n", "\r\n--b\r\nB: 2\r\n\r\n"),
+            ("--b\r\n\r\n", "--b\r\n\r\n"),
         ] {
-            let start = body_start(content.as_bytes(), 0, |line| line == b"--b");
+            let start = find_end(content.as_bytes(), 0, |line| line == b"--b").body;
             assert_eq!(&content[start..], body, "{content:?}");
         }
     }

@@ -55,37 +55,36 @@ const ZONES: &[(&[u8], i16)] = &[
 
 /// Reads a date; `None` if there is none in the value.
 pub fn date(value: &[u8]) -> Option<Date> {
-    let pieces = pieces(value);
+    let plain = plain(value);
+    let is_gap = |octet: &u8| octet.is_ascii_whitespace() || *octet == b',';
     let mut reader = Reader::default();
-    for piece in &pieces {
+    for piece in plain.split(is_gap).filter(|piece| !piece.is_empty()).take(MAX_PIECES) {
         reader.take(piece);
     }
     reader.finish()
 }
 
-/// Words of a date, without comments and commas; `-` parts words unless it begins one.
-fn pieces(value: &[u8]) -> Vec<&[u8]> {
-    let mut pieces = Vec::new();
+/// The value without comments, and without the spaces that may stand around the colons of a
+/// time (RFC 5322 appendix A.6.3).
+fn plain(value: &[u8]) -> Vec<u8> {
+    let mut plain: Vec<u8> = Vec::new();
     let mut depth = 0_usize;
-    let mut start = None;
-    for (at, &octet) in value.iter().enumerate() {
+    for &octet in value {
         match octet {
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        let parts = depth > 0 || octet == b')' || octet == b',' || octet.is_ascii_whitespace();
-        if !parts {
-            start.get_or_insert(at);
-        } else if let Some(start) = start.take() {
-            pieces.extend(value.get(start..at));
-            if pieces.len() >= MAX_PIECES {
-                return pieces;
+            _ if depth > 0 => {}
+            b':' => {
+                while plain.last().is_some_and(u8::is_ascii_whitespace) {
+                    plain.pop();
+                }
+                plain.push(octet);
             }
+            _ if octet.is_ascii_whitespace() && plain.last() == Some(&b':') => {}
+            _ => plain.push(octet),
         }
     }
-    pieces.extend(start.and_then(|start| value.get(start..)));
-    pieces
+    plain
 }
 
 /// What the pieces have told so far.
@@ -244,7 +243,7 @@ mod tests {
             ("Fri, 21 Nov 97 09:55:06 -0600", "Fri, 21 Nov 1997 15:55:06 +0000 -360"),
             ("21 Nov 26 09:55:06 Q", "Sat, 21 Nov 2026 09:55:06 +0000 0"),
             ("1 Jan 102 00:00:00 GMT", "Tue, 01 Jan 2002 00:00:00 +0000 0"),
-            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", "Fri, 21 Nov 1997 00:00:00 +0000 0"),
+            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", "Fri, 21 Nov 1997 15:55:06 +0000 -360"),
             ("Tue Nov 24 03:34:27 2026", "Tue, 24 Nov 2026 03:34:27 +0000 0"),
             ("Tue, 24-Nov-2026 03:34:27 GMT", "Tue, 24 Nov 2026 03:34:27 +0000 0"),
             ("2026-11-24T12:34:27+09:00", "Tue, 24 Nov 2026 03:34:27 +0000 540"),
