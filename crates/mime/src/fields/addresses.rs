@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 use super::tokens::{Kind, Token, Tokens, unquoted};
 use crate::encoded_word;
+use crate::header::unfold;
 
 /// More entries than this are not read: the rest of the value is ignored.
 pub const MAX_ADDRESSES: usize = 2000;
@@ -240,7 +241,8 @@ fn phrase<'a>(words: &[Token<'a>]) -> Option<Cow<'a, [u8]>> {
 fn text_of<'a>(word: &Token<'a>) -> Cow<'a, [u8]> {
     match word.kind {
         Kind::Quoted => unquoted(word.text),
-        _ => Cow::Borrowed(word.text),
+        // An encoded word or a run of raw JIS may have been folded.
+        _ => unfold(word.text),
     }
 }
 
