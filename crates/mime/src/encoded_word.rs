@@ -61,7 +61,7 @@ pub fn decode(value: &[u8]) -> String {
     }
     push_words(&waiting, &mut text);
     text.push_str(&charset::decode(value.get(done..).unwrap_or_default(), None));
-    without_controls(text)
+    cleaned(text)
 }
 
 /// The encoded word that begins at the start of `bytes`, and how long it is.
@@ -143,11 +143,15 @@ fn push_base64(digits: &mut Vec<u8>, bytes: &mut Vec<u8>) {
     digits.clear();
 }
 
-fn without_controls(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
+/// With spaces for controls, and without white space around it.
+fn cleaned(mut text: String) -> String {
+    if text.contains(char::is_control) {
+        text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    match text.trim() {
+        trimmed if trimmed.len() == text.len() => text,
+        trimmed => trimmed.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -225,6 +229,7 @@ mod tests {
         assert_eq!(decode(b"=?utf-8?B?=?utf-8?B?YQ==?="), "=?utf-8?B?a");
         assert_eq!(decode(b"=?utf-8?Q?What??="), "What?");
         assert_eq!(decode(b"=?utf-8?Q?a=0D=0A=09b?="), "a   b");
+        assert_eq!(decode(b"\0 =?utf-8?Q?=20a=00?="), "a");
         assert_eq!(decode(b""), "");
     }
 

@@ -77,7 +77,9 @@ pub fn binary(
     let part = structure.part(part_at(structure, path).ok_or(BinaryError::NoSuchPart)?);
     match (part.kind, part.encoding) {
         // What is between delimiters has its own encodings.
-        (Kind::Multipart | Kind::Message, _) => Ok(TransferEncoding::Binary.decode(part.body.of(content), limit)),
+        (Kind::Multipart | Kind::Message, _) => {
+            Ok(TransferEncoding::Binary.decode(part.body.of(content), limit))
+        }
         (Kind::Leaf, TransferEncoding::Unknown(_)) => Err(BinaryError::UnknownEncoding),
         (Kind::Leaf, _) => Ok(part.decoded_body(content, limit)),
     }
@@ -184,7 +186,10 @@ mod tests {
         let mime = "Content-Type: message/rfc822\r\nContent-ID: <42>\r\n\r\n";
         assert_eq!(get(EXAMPLE, &[4, 2], Item::Mime).as_deref(), Some(mime));
         let subject: &[&[u8]] = &[b"SUBJECT"];
-        assert_eq!(get(EXAMPLE, &[4, 2], Item::HeaderFields(subject)).as_deref(), Some("Subject: four\r\n\r\n"));
+        assert_eq!(
+            get(EXAMPLE, &[4, 2], Item::HeaderFields(subject)).as_deref(),
+            Some("Subject: four\r\n\r\n")
+        );
         // No message there.
         assert_eq!(get(EXAMPLE, &[1], Item::Header), None);
         assert_eq!(get(EXAMPLE, &[4], Item::Text), None);

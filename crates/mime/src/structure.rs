@@ -27,11 +27,11 @@ use std::borrow::Cow;
 
 use memchr::memchr_iter;
 
+use crate::Span;
 use crate::encoded_word;
 use crate::fields::{ContentType, Disposition};
 use crate::header::{self, Header, Line};
 use crate::transfer::TransferEncoding;
-use crate::Span;
 
 /// How many parts may lie within each other, the root among them.
 pub const MAX_DEPTH: usize = 50;
@@ -329,7 +329,8 @@ impl Scanner<'_> {
         let has_room = self.open.len() + 1 < MAX_DEPTH && self.parts.len() + 1 < MAX_PARTS;
         if !has_room || !is_multipart && is_encoded(part.encoding) {
             let parameters = std::mem::take(&mut part.content_type.parameters);
-            part.content_type = ContentType { parameters, ..ContentType::bare("application", "octet-stream") };
+            part.content_type =
+                ContentType { parameters, ..ContentType::bare("application", "octet-stream") };
             return None;
         }
         if !is_multipart {
@@ -416,7 +417,8 @@ fn describe(content: &[u8], header: Span, is_digest: bool) -> Part {
         }
     }
     // RFC 2046 section 5.1.5.
-    let default = || if is_digest { ContentType::bare("message", "rfc822") } else { ContentType::text_plain() };
+    let default =
+        || if is_digest { ContentType::bare("message", "rfc822") } else { ContentType::text_plain() };
     Part {
         parent: None,
         first_child: None,
@@ -511,7 +513,10 @@ mod tests {
         check_mixed("--b\r\n\r\nx\r\n\r\n--b\r\n\r\ny\r\n--b--", "text/plain{x\r\n} text/plain{y}");
         // White space behind it; something else behind it.
         check_mixed("--b \t\r\n\r\nx\r\n--b-- \r\n", "text/plain{x}");
-        check_mixed("--b\r\n\r\nx\r\n--bc\r\n--b-\r\n--b x\r\n--b--", "text/plain{x\r\n--bc\r\n--b-\r\n--b x}");
+        check_mixed(
+            "--b\r\n\r\nx\r\n--bc\r\n--b-\r\n--b x\r\n--b--",
+            "text/plain{x\r\n--bc\r\n--b-\r\n--b x}",
+        );
         check_mixed("--b\r\n\r\nx\r\n --b--\r\n--b--", "text/plain{x\r\n --b--}");
         // No end, and an end in the middle of everything.
         check_mixed("--b\r\n\r\nx\r\n", "text/plain{x\r\n}");
@@ -523,14 +528,19 @@ mod tests {
         check_mixed("--b\r\n\r\n--b\r\n\r\n--b--", "text/plain{} text/plain{}");
         check_mixed("--b\r\nContent-Type: text/html\r\n--b--", "text/html{}");
         check_mixed("--b\r\nContent-Type: text/html\r\n\r\n--b--", "text/html{}");
-        check_mixed("--b\r\nno header\r\nand no blank line\r\n--b--", "text/plain{no header\r\nand no blank line}");
+        check_mixed(
+            "--b\r\nno header\r\nand no blank line\r\n--b--",
+            "text/plain{no header\r\nand no blank line}",
+        );
         // What comes behind the end is epilogue.
         check_mixed("--b\r\n\r\nx\r\n--b--\r\n--b\r\n\r\ny\r\n", "text/plain{x}");
     }
 
     #[test]
     fn nested_multiparts() {
-        let inner = |boundary: &str| format!("--b\r\nContent-Type: multipart/alternative; boundary={boundary}\r\n\r\n");
+        let inner = |boundary: &str| {
+            format!("--b\r\nContent-Type: multipart/alternative; boundary={boundary}\r\n\r\n")
+        };
         check_mixed(
             &(inner("c") + "--c\r\n\r\nx\r\n--c\r\n\r\ny\r\n--c--\r\n\r\n--b\r\n\r\nz\r\n--b--\r\n"),
             "multipart/alternative(text/plain{x} text/plain{y}) text/plain{z}",
@@ -560,7 +570,10 @@ mod tests {
             "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\ntext\r\n--b--",
             "message/rfc822(text/plain{text})",
         );
-        check_mixed("--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n--b--", "message/rfc822(text/plain{})");
+        check_mixed(
+            "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n--b--",
+            "message/rfc822(text/plain{})",
+        );
         check_mixed("--b\r\nContent-Type: message/rfc822\r\n\r\n--b--", "message/rfc822(text/plain{})");
         check_mixed(
             "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/x; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--b--",
@@ -599,7 +612,8 @@ mod tests {
     fn nesting_is_bounded() {
         let mut content = String::new();
         for level in 0..200 {
-            write!(content, "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n").unwrap();
+            write!(content, "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n")
+                .unwrap();
         }
         let structure = Structure::parse(content.as_bytes());
         assert_eq!(structure.parts().count(), MAX_DEPTH);
@@ -629,7 +643,13 @@ mod tests {
     #[test]
     fn work_does_not_grow_with_the_number_of_lines_fields_or_parts() {
         let deep: String = (0..MAX_DEPTH)
-            .map(|level| format!("Content-Type: multipart/mixed; boundary={}{level}\r\n\r\n--{}{level}\r\n", "b".repeat(60), "b".repeat(60)))
+            .map(|level| {
+                format!(
+                    "Content-Type: multipart/mixed; boundary={}{level}\r\n\r\n--{}{level}\r\n",
+                    "b".repeat(60),
+                    "b".repeat(60)
+                )
+            })
             .collect();
         let cases: [(&str, &dyn Fn(usize) -> String, f64); 7] = [
             ("fields", &|n| "X: y\r\n".repeat(n), 3.0),
@@ -638,7 +658,11 @@ mod tests {
             ("delimiters", &|n| MIXED.to_owned() + &"--b\r\n".repeat(n), 5.0),
             ("parts of junk", &|n| MIXED.to_owned() + &"--b\r\njunk\r\njunk\r\n".repeat(n), 5.0),
             ("lines", &|n| MIXED.to_owned() + "--b\r\n\r\n" + &"--\r\n".repeat(n), 3.0),
-            ("all boundaries alike", &|n| deep.clone() + &format!("--{}\r\n", "b".repeat(60)).repeat(n), 52.0),
+            (
+                "all boundaries alike",
+                &|n| deep.clone() + &format!("--{}\r\n", "b".repeat(60)).repeat(n),
+                52.0,
+            ),
         ];
         for (name, make, limit) in cases {
             let (small, large) = (work(&make(20_000)), work(&make(40_000)));

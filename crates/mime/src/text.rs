@@ -156,7 +156,8 @@ mod tests {
     const BLANK: &str = "Content-Type: text/plain\r\n\r\n \r\n";
     const HTML: &str = "Content-Type: text/html\r\n\r\n<p>html</p>";
     const IMAGE: &str = "Content-Type: image/png; name=a.png\r\n\r\nPNG";
-    const ATTACHED: &str = "Content-Disposition: attachment; filename=\"=?utf-8?B?5pel?=.txt\"\r\n\r\nattached";
+    const ATTACHED: &str =
+        "Content-Disposition: attachment; filename=\"=?utf-8?B?5pel?=.txt\"\r\n\r\nattached";
 
     #[test]
     fn which_parts_speak() {
@@ -180,7 +181,10 @@ mod tests {
     #[test]
     fn encodings_and_charsets() {
         for (content, expected) in [
-            ("Content-Transfer-Encoding: base64\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n5pel5pys", "日本"),
+            (
+                "Content-Transfer-Encoding: base64\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n5pel5pys",
+                "日本",
+            ),
             ("Content-Transfer-Encoding: quoted-printable\r\n\r\n=E6=97=A5", "日"),
             ("Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n\u{1b}$BF|K\\\u{1b}(B", "日本"),
             ("Content-Type: text/html; charset=us-ascii\r\n\r\n&#26085;<b>本</b>", "日本"),

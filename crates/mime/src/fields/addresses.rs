@@ -274,18 +274,33 @@ mod tests {
     fn the_examples_of_rfc_5322_appendix_a() {
         for (value, expected) in [
             ("John Doe <jdoe@machine.example>", vec!["John Doe|-|jdoe|machine.example"]),
-            ("\"Joe Q. Public\" <john.q.public@example.com>", vec!["Joe Q. Public|-|john.q.public|example.com"]),
+            (
+                "\"Joe Q. Public\" <john.q.public@example.com>",
+                vec!["Joe Q. Public|-|john.q.public|example.com"],
+            ),
             ("Who? <one@y.test>", vec!["Who?|-|one|y.test"]),
-            ("<boss@nil.test>, \"Giant; \\\"Big\\\" Box\" <s@example.net>",
-                vec!["-|-|boss|nil.test", "Giant; \"Big\" Box|-|s|example.net"]),
-            ("A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;",
-                vec!["A Group{", "Ed Jones|-|c|a.test", "-|-|joe|where.test", "John|-|jdoe|one.test", "}"]),
+            (
+                "<boss@nil.test>, \"Giant; \\\"Big\\\" Box\" <s@example.net>",
+                vec!["-|-|boss|nil.test", "Giant; \"Big\" Box|-|s|example.net"],
+            ),
+            (
+                "A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;",
+                vec!["A Group{", "Ed Jones|-|c|a.test", "-|-|joe|where.test", "John|-|jdoe|one.test", "}"],
+            ),
             ("Undisclosed recipients:;", vec!["Undisclosed recipients{", "}"]),
-            ("(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;", vec!["Hidden recipients{", "}"]),
-            ("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", vec!["Pete|-|pete|silly.test"]),
+            (
+                "(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;",
+                vec!["Hidden recipients{", "}"],
+            ),
+            (
+                "Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>",
+                vec!["Pete|-|pete|silly.test"],
+            ),
             ("Joe Q. Public <john.q.public@example.com>", vec!["Joe Q. Public|-|john.q.public|example.com"]),
-            ("Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
-                vec!["Mary Smith|@node.test|mary|example.net", "-|-|jdoe|test.example"]),
+            (
+                "Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
+                vec!["Mary Smith|@node.test|mary|example.net", "-|-|jdoe|test.example"],
+            ),
             ("<@a.test,@b.test:c@d.test>", vec!["-|@a.test,@b.test|c|d.test"]),
         ] {
             assert_eq!(shown(value.as_bytes()), expected, "{value}");
@@ -301,7 +316,10 @@ mod tests {
             ("Ann Lee ann@example.org", vec!["Ann Lee|-|ann|example.org"]),
             ("ann . lee @ example . org", vec!["-|-|ann.lee|example.org"]),
             ("a@x.test; b@x.test", vec!["-|-|a|x.test", "-|-|b|x.test"]),
-            ("Ann <ann@example.org, Bob <bob@example.org>", vec!["Ann|-|ann|example.org", "Bob|-|bob|example.org"]),
+            (
+                "Ann <ann@example.org, Bob <bob@example.org>",
+                vec!["Ann|-|ann|example.org", "Bob|-|bob|example.org"],
+            ),
             ("Ann <<ann@example.org>>", vec!["Ann|-|ann|example.org"]),
             ("Ann <ann@example.org", vec!["Ann|-|ann|example.org"]),
             ("MAILER-DAEMON", vec!["-|-|MAILER-DAEMON|"]),

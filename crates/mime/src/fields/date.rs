@@ -260,8 +260,15 @@ mod tests {
 
     #[test]
     fn what_is_no_date() {
-        for value in ["", "yesterday", "31 Feb 2026 00:00:00 GMT", "24 Nov", "Nov 2026", "99999999 Nov 1", "32 Dec 2026"]
-        {
+        for value in [
+            "",
+            "yesterday",
+            "31 Feb 2026 00:00:00 GMT",
+            "24 Nov",
+            "Nov 2026",
+            "99999999 Nov 1",
+            "32 Dec 2026",
+        ] {
             assert_eq!(shown(value), None, "{value}");
         }
     }

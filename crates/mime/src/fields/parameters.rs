@@ -48,7 +48,9 @@ impl Parameters {
                 Some(Token { kind: Kind::Special(b';'), .. }) | None => true,
                 // Two words without `;` between them: the second begins a parameter, if
                 // there is a `=` behind it.
-                Some(token) => value.as_ref().is_some_and(|value| !value.is_empty()) && begins(&token, &tokens),
+                Some(token) => {
+                    value.as_ref().is_some_and(|value| !value.is_empty()) && begins(&token, &tokens)
+                }
             };
             if ends {
                 if let (Some(name), Some(value)) = (name.take(), value.take()) {
@@ -237,8 +239,7 @@ fn first_word(media: &[u8]) -> std::ops::Range<usize> {
 
 /// `token`, RFC 2045 section 5.1.
 fn token(text: &[u8]) -> Option<&str> {
-    let is_token =
-        |octet: &u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(octet);
+    let is_token = |octet: &u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(octet);
     let text = std::str::from_utf8(text).ok()?;
     (!text.is_empty() && text.bytes().all(|octet| is_token(&octet))).then_some(text)
 }

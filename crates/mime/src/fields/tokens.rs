@@ -221,7 +221,10 @@ mod tests {
         assert_eq!(Tokens::of_addresses(jis).next().unwrap().text, &jis[..13]);
         let shift_jis = b"\"\x83\x5c\x83\x74\x83\x67\x95\x5c\" <a@b>";
         assert_eq!(Tokens::of_addresses(shift_jis).next().unwrap().text, b"\x83\x5c\x83\x74\x83\x67\x95\x5c");
-        assert_eq!(&*unquoted(b"\x83\x5c\x83\x74\x83\x67\x95\x5c\\\""), b"\x83\x5c\x83\x74\x83\x67\x95\x5c\"");
+        assert_eq!(
+            &*unquoted(b"\x83\x5c\x83\x74\x83\x67\x95\x5c\\\""),
+            b"\x83\x5c\x83\x74\x83\x67\x95\x5c\""
+        );
     }
 
     #[test]

@@ -11,8 +11,8 @@ const HIDDEN: [&str; 3] = ["script", "style", "title"];
 
 /// Elements within a line: their tags part no words.
 const INLINE: [&str; 24] = [
-    "a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "em", "font", "i", "ins", "mark", "rb", "ruby", "s",
-    "small", "span", "strong", "sub", "sup", "tt", "u", "wbr",
+    "a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "em", "font", "i", "ins", "mark", "rb", "ruby",
+    "s", "small", "span", "strong", "sub", "sup", "tt", "u", "wbr",
 ];
 
 /// The entities that mail uses; numbers cover the rest.
