@@ -201,11 +201,23 @@ fn is_plain(bytes: &[u8]) -> bool {
 }
 
 /// Bytes that cannot have been meant in the claimed charset, although it can read them:
-/// ISO-2022-JP under any other name, and UTF-8 under the name of a single-byte charset (the
-/// chance that such a text is valid UTF-8 falls with each of its letters).
+/// - ISO-2022-JP under any other name;
+/// - 8-bit octets without any escape sequence under the name of ISO-2022-JP;
+/// - UTF-8 under the name of a single-byte charset (the chance that such a text is valid
+///   UTF-8 falls with each of its letters), or of another multi-byte charset if there are two
+///   characters of three octets or more.
 fn contradicts(bytes: &[u8], claimed: Charset) -> bool {
-    let is_jis = claimed != Charset::Iso2022 && bytes.is_ascii() && iso_2022::has_escapes(bytes);
-    is_jis || claimed.never_fails() && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok()
+    match claimed {
+        Charset::Utf7 => false,
+        Charset::Iso2022 => !bytes.is_ascii() && !iso_2022::has_escapes(bytes),
+        _ if bytes.is_ascii() => iso_2022::has_escapes(bytes),
+        Charset::Utf8 => false,
+        Charset::Other(encoding) if !encoding.is_ascii_compatible() => false,
+        _ => std::str::from_utf8(bytes).is_ok_and(|text| {
+            claimed.never_fails()
+                || text.chars().filter(|character| character.len_utf8() > 2).nth(1).is_some()
+        }),
+    }
 }
 
 fn count_errors(text: &str) -> usize {
@@ -250,6 +262,9 @@ mod tests {
             ("日本語".as_bytes(), Some("utf-8"), "日本語"),
             ("日本語".as_bytes(), Some("iso-2022-jp"), "日本語"),
             ("日本語です".as_bytes(), Some("shift_jis"), "日本語です"),
+            ("日本".as_bytes(), Some("gb2312"), "日本"),
+            (b"\xa5\xc6\xa5\xb9\xa5\xc8\xa4\xc7\xa4\xb9", Some("iso-2022-jp"), "テストです"),
+            (b"\xc3\xbd", Some("shift_jis"), "ﾃｽ"),
             ("日本語".as_bytes(), Some("iso-8859-1"), "日本語"),
             ("日本語".as_bytes(), Some("us-ascii"), "日本語"),
             ("日本語".as_bytes(), Some("x-made-up"), "日本語"),

@@ -48,13 +48,14 @@ pub fn decode(value: &[u8]) -> String {
         search = range.end;
         let between = value.get(done..range.start).unwrap_or_default();
         // White space between two words is not part of the text (section 6.2).
-        if !(between.trim_ascii().is_empty() && !waiting.is_empty()) {
+        let is_neighbour = !waiting.is_empty() && between.trim_ascii().is_empty();
+        let is_joined = waiting.first().is_some_and(|first| first.charset.eq_ignore_ascii_case(word.charset));
+        if !(is_neighbour && is_joined) {
             push_words(&waiting, &mut text);
             waiting.clear();
+        }
+        if !is_neighbour {
             text.push_str(&charset::decode(between, None));
-        } else if waiting.first().is_some_and(|first| !first.charset.eq_ignore_ascii_case(word.charset)) {
-            push_words(&waiting, &mut text);
-            waiting.clear();
         }
         waiting.push(word);
         done = range.end;

@@ -110,8 +110,9 @@ impl<'a> Iterator for Fields<'a> {
                 last = line;
             }
             self.at = last.next;
-            if let Some((name, colon)) = field_name(first.text) {
-                let value_span = Span::new(start + colon + 1, last.text_end);
+            let (indent, text) = if start == 0 { without_indent(first.text) } else { (0, first.text) };
+            if let Some((name, colon)) = field_name(text) {
+                let value_span = Span::new(start + indent + colon + 1, last.text_end);
                 let value = value_span.of(self.block);
                 return Some(Field { name, value, span: Span::new(start, last.next), value_span });
             }
@@ -173,9 +174,11 @@ pub(crate) fn find_end(content: &[u8], from: usize, mut is_delimiter: impl FnMut
             end = Some(before_line_end(content, at).max(from));
             break;
         }
-        if field_name(line.text).is_some() {
+        let is_first = at == from;
+        let text = if is_first { without_indent(line.text).1 } else { line.text };
+        if field_name(text).is_some() {
             junk = None;
-        } else if !line.is_continuation() || at == from {
+        } else if is_first || !line.is_continuation() {
             junk = junk.or(Some(at));
         }
         at = line.next;
@@ -190,6 +193,13 @@ pub(crate) fn before_line_end(content: &[u8], at: usize) -> usize {
         Some(text) => text.strip_suffix(b"\r").unwrap_or(text).len(),
         None => at,
     }
+}
+
+/// The first line of a header continues nothing: white space before a field there is a slip
+/// of the sender. Gives its length, and the rest.
+fn without_indent(line: &[u8]) -> (usize, &[u8]) {
+    let text = line.trim_ascii_start();
+    (line.len() - text.len(), text)
 }
 
 /// Name and place of the colon, if the line begins a field.
@@ -241,7 +251,8 @@ mod tests {
             ("A: 1\r\n \r\nB: 2\r\n", vec![("A", "1"), ("B", "2")]),
             ("From ann@example.org Mon May  2 16:07:05 2005\nA: 1\n", vec![("A", "1")]),
             ("junk\r\n of two lines\r\nA: 1\r\n", vec![("A", "1")]),
-            (" stray: 0\r\nA: 1\r\n", vec![("A", "1")]),
+            (" indented: 0\r\nA: 1\r\n B: 2\r\n", vec![("indented", "0"), ("A", "1 B: 2")]),
+            ("  no field\r\nA: 1\r\n", vec![("A", "1")]),
             (": no name\r\n  : none\r\nA: 1\r\n", vec![("A", "1")]),
             ("A\u{e9}: 8-bit name\r\nA: 1\r\n", vec![("A", "1")]),
             ("A:\rbare CR\r\n", vec![("A", "bare CR")]),
@@ -268,6 +279,7 @@ mod tests {
             ("A: 1\r\nno blank line\r\n at all", "no blank line\r\n at all"),
             ("only text\r\nand more\r\n", "only text\r\nand more\r\n"),
             (" indented\r\n\r\nbody", " indented\r\n\r\nbody"),
+            (" A: 1\r\n\r\nbody", "body"),
             // A boundary ends a header.
             ("A: 1\r\n--b\r\nB: 2\r\n\r\n", "\r\n--b\r\nB: 2\r\n\r\n"),
             ("--b\r\n\r\n", "--b\r\n\r\n"),
@@ -295,7 +307,7 @@ mod tests {
                 end = field.span.end;
                 prop_assert!(end == bytes.len() || bytes[end - 1] == b'\n');
                 prop_assert_eq!(field.value_span.of(bytes), field.value);
-                prop_assert!(field.span.of(bytes).starts_with(field.name));
+                prop_assert!(field.span.of(bytes).trim_ascii_start().starts_with(field.name));
             }
         }
 

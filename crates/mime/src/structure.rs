@@ -651,7 +651,8 @@ mod tests {
                 )
             })
             .collect();
-        let cases: [(&str, &dyn Fn(usize) -> String, f64); 7] = [
+        type Make<'a> = &'a dyn Fn(usize) -> String;
+        let cases: [(&str, Make<'_>, f64); 7] = [
             ("fields", &|n| "X: y\r\n".repeat(n), 3.0),
             ("junk", &|n| "junk\r\n".repeat(n), 3.0),
             ("continuations", &|n| "X: y\r\n".to_owned() + &" z\r\n".repeat(n), 3.0),

@@ -27,13 +27,12 @@ pub struct ThreadIds {
 
 /// Reads the ids of a header.
 pub fn thread_ids(header: Header<'_>) -> ThreadIds {
-    let ids = |name: &str| -> Vec<String> {
-        header.all(name).next().map(|field| message_ids(field.value)).unwrap_or_default()
-    };
-    let own = ids("Message-ID").into_iter().next();
+    let own = header.get("Message-ID").and_then(|field| message_ids(field.value).into_iter().next());
     let mut seen: HashSet<String> = own.iter().cloned().collect();
-    let mut parents = ids("References");
-    parents.extend(ids("In-Reply-To"));
+    let mut parents = Vec::new();
+    for name in ["References", "In-Reply-To"] {
+        parents.extend(header.all(name).flat_map(|field| message_ids(field.value)));
+    }
     parents.retain(|id| seen.insert(id.clone()));
     if parents.len() > MAX_PARENTS {
         let surplus = parents.len() - MAX_PARENTS;

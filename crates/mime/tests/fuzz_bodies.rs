@@ -123,27 +123,21 @@ fn cuts(content: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 #[test]
-fn recorded_messages_cut_anywhere_have_a_structure() {
+fn recorded_messages_cut_anywhere_are_read() {
     for (_, content) in common::messages() {
+        let header = Header::of_content(&content).as_bytes();
         for end in cuts(&content) {
             let cut = &content[..end];
             let structure = Structure::parse(cut);
             assert_eq!(structure.root().span().of(cut), cut);
-            Envelope::parse(Header::of_content(cut));
-        }
-    }
-}
-
-#[test]
-fn recorded_messages_cut_anywhere_have_a_text() {
-    for (_, content) in common::messages() {
-        // What a body is decoded from changes with its last line: one cut in three will do
-        // where it takes long.
-        for end in cuts(&content).filter(|end| *end < 1024 || end % 3 == 0) {
-            let cut = &content[..end];
-            let structure = Structure::parse(cut);
-            text::preview(cut, &structure);
-            text::attachment_names(cut, &structure);
+            if end <= header.len() {
+                Envelope::parse(Header::of_content(cut));
+            }
+            // The text takes longest and changes little from one octet to the next.
+            if end % 7 == 0 {
+                text::preview(cut, &structure);
+                text::attachment_names(cut, &structure);
+            }
         }
     }
 }

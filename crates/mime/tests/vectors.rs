@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use common::{folder, messages};
+use hikyaku_mime::fields::Entry;
 use hikyaku_mime::section::binary;
-use hikyaku_mime::{Header, Kind, PartId, Structure, charset, text};
-use mail_parser::{Message, MessageParser, PartType};
+use hikyaku_mime::thread::thread_ids;
+use hikyaku_mime::{Envelope, Header, Kind, PartId, Structure, charset, text};
+use mail_parser::{Address, HeaderName, Message, MessageParser, MimeHeaders, PartType};
 
 const LIMIT: usize = usize::MAX;
 
@@ -27,10 +29,8 @@ fn check_differences(topic: &str, found: &[(String, String)]) {
         })
         .collect();
     let new: Vec<_> = found.iter().filter(|(name, _)| !known.contains(name.as_str())).collect();
-    for (name, what) in &new {
-        eprintln!("{topic} {name}: {what}");
-    }
-    assert!(new.is_empty(), "{} new differences", new.len());
+    let report: String = new.iter().map(|(name, what)| format!("\n{topic} {name}: {what}")).collect();
+    assert!(new.is_empty(), "{} new differences:{report}", new.len());
     let gone: Vec<_> = known.iter().filter(|name| !found.iter().any(|(other, _)| other == *name)).collect();
     assert!(gone.is_empty(), "these are no differences any more: {gone:?}");
 }
@@ -182,4 +182,100 @@ fn subjects_as_mail_parser_reads_them() {
         }
     }
     check_differences("mail-parser-subject", &different);
+}
+
+/// `name <address>` of each mailbox of a header field.
+fn our_mailboxes(list: &[Entry<'_>]) -> Vec<String> {
+    list.iter()
+        .filter_map(|entry| match entry {
+            Entry::Mailbox(mailbox) => Some(format!("{} <{}>", mailbox.decoded_name(), mailbox.address())),
+            Entry::GroupStart(_) | Entry::GroupEnd => None,
+        })
+        .collect()
+}
+
+fn their_mailboxes<'x>(fields: impl Iterator<Item = &'x Address<'x>>) -> Vec<String> {
+    let shown = |mailbox: &mail_parser::Addr<'_>| {
+        format!("{} <{}>", mailbox.name().unwrap_or_default(), mailbox.address().unwrap_or_default())
+    };
+    fields.flat_map(|field| field.iter().map(shown).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn addresses_as_mail_parser_reads_them() {
+    let mut different = Vec::new();
+    for (name, content) in messages() {
+        let Some(message) = MessageParser::default().parse(&content) else { continue };
+        let envelope = Envelope::parse(Header::of_content(&content));
+        for (ours, header) in [(&envelope.from, HeaderName::From), (&envelope.to, HeaderName::To)] {
+            let theirs =
+                their_mailboxes(message.header_values(header).filter_map(|value| value.as_address()));
+            let ours = our_mailboxes(ours);
+            if ours != theirs {
+                different.push((name.clone(), format!("{ours:?} instead of {theirs:?}")));
+            }
+        }
+    }
+    check_differences("mail-parser-addresses", &different);
+}
+
+#[test]
+fn dates_as_mail_parser_reads_them() {
+    let mut different = Vec::new();
+    for (name, content) in messages() {
+        let Some(message) = MessageParser::default().parse(&content) else { continue };
+        let theirs = message.date().map(|date| date.to_timestamp());
+        let ours = Envelope::parse(Header::of_content(&content)).sent().map(|date| date.at.as_secs());
+        if ours != theirs {
+            different.push((name, format!("{ours:?} instead of {theirs:?}")));
+        }
+    }
+    check_differences("mail-parser-date", &different);
+}
+
+#[test]
+fn ids_as_mail_parser_reads_them() {
+    let mut different = Vec::new();
+    for (name, content) in messages() {
+        let Some(message) = MessageParser::default().parse(&content) else { continue };
+        let mut theirs: Vec<String> = Vec::new();
+        for value in [message.references(), message.in_reply_to()] {
+            theirs.extend(value.as_text_list().unwrap_or_default().iter().map(|id| id.to_string()));
+        }
+        let ours = thread_ids(Header::of_content(&content));
+        let own = message.message_id().map(str::to_owned);
+        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        let parents_are_known = ours.parents.iter().all(|id| theirs.iter().any(|other| same(id, other)));
+        let all_are_there =
+            theirs.iter().all(|id| ours.parents.iter().chain(&ours.own).any(|other| same(id, other)));
+        let same_own = ours.own.as_deref().map(str::to_lowercase) == own.as_deref().map(str::to_lowercase);
+        if !(parents_are_known && all_are_there && same_own) {
+            different.push((name, format!("{ours:?} instead of {own:?} {theirs:?}")));
+        }
+    }
+    check_differences("mail-parser-ids", &different);
+}
+
+#[test]
+fn file_names_as_mail_parser_reads_them() {
+    fn collect(message: &Message<'_>, names: &mut Vec<String>) {
+        for part in &message.parts {
+            names.extend(part.attachment_name().map(str::to_owned));
+            if let PartType::Message(inner) = &part.body {
+                collect(inner, names);
+            }
+        }
+    }
+    let mut different = Vec::new();
+    for (name, content) in messages() {
+        let Some(message) = MessageParser::default().parse(&content) else { continue };
+        let mut theirs = Vec::new();
+        collect(&message, &mut theirs);
+        theirs.retain(|name| !name.is_empty());
+        let ours = text::attachment_names(&content, &Structure::parse(&content));
+        if ours != theirs {
+            different.push((name, format!("{ours:?} instead of {theirs:?}")));
+        }
+    }
+    check_differences("mail-parser-names", &different);
 }

@@ -5,7 +5,7 @@
 //! ([`Mailbox::name`]); [`Mailbox::decoded_name`] is for people.
 //!
 //! Tolerated: missing commas' opposite, i.e. several; `;` between addresses (Outlook); a
-//! missing `>`; text with no `@` (the domain is empty then); a name in a comment, as was the
+//! missing `>`; text with no `@` (a name or a local part, the rest is empty); a name in a comment, as was the
 //! custom before RFC 822; specials that ought to be quoted within a name.
 
 use std::borrow::Cow;
@@ -165,7 +165,12 @@ impl<'a> Reader<'a> {
         let (before, address) = words.split_at(name_end.min(words.len()));
         let name = phrase(before).or_else(|| self.comment.map(unquoted));
         let (local_part, domain) = split_at(address);
-        self.push(name, None, local_part, domain);
+        match name {
+            None if domain.is_empty() && is_name(&local_part) => {
+                self.push(Some(local_part), None, Cow::Borrowed(b""), domain);
+            }
+            name => self.push(name, None, local_part, domain),
+        }
     }
 
     fn push(
@@ -177,6 +182,9 @@ impl<'a> Reader<'a> {
     ) {
         self.words.clear();
         self.comment = None;
+        if name.is_none() && local_part.is_empty() && domain.is_empty() {
+            return; // `<>` says nothing
+        }
         self.entries.push(Entry::Mailbox(Mailbox { name, route, local_part, domain }));
     }
 }
@@ -211,6 +219,11 @@ fn split_at<'a>(words: &[Token<'a>]) -> (Cow<'a, [u8]>, Cow<'a, [u8]>) {
         // No `@`: the words are kept apart, since they may be a sentence.
         None => (phrase(words).unwrap_or_default(), Cow::Borrowed(b"")),
     }
+}
+
+/// Without an `@`, `postmaster` is a local part, but `Ann Lee` is a name.
+fn is_name(text: &[u8]) -> bool {
+    !text.iter().all(u8::is_ascii_graphic) || text.starts_with(b"=?")
 }
 
 /// Words put together without the white space between them.
@@ -323,7 +336,10 @@ mod tests {
             ("Ann <<ann@example.org>>", vec!["Ann|-|ann|example.org"]),
             ("Ann <ann@example.org", vec!["Ann|-|ann|example.org"]),
             ("MAILER-DAEMON", vec!["-|-|MAILER-DAEMON|"]),
-            ("<>", vec!["-|-||"]),
+            ("Ann Lee", vec!["Ann Lee|-||"]),
+            ("\"Ann Lee\", =?utf-8?B?5pel?=", vec!["Ann Lee|-||", "=?utf-8?B?5pel?=|-||"]),
+            ("<>", vec![]),
+            ("Ann <>", vec!["Ann|-||"]),
             ("\"\" <a@b.test>", vec!["-|-|a|b.test"]),
             ("a@b@c.test", vec!["-|-|a@b|c.test"]),
             ("\"ann@home\" <ann@example.org>", vec!["ann@home|-|ann|example.org"]),

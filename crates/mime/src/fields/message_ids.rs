@@ -43,18 +43,18 @@ pub fn message_ids(value: &[u8]) -> Vec<String> {
     ids
 }
 
-/// What stands up to `>`; another `<` begins anew.
+/// What stands up to `>`; another `<` begins anew. Without `>` it needs an `@` to be an id.
 fn bracketed(tokens: &mut Tokens<'_>) -> Option<String> {
     let mut id = Vec::new();
     for token in tokens.by_ref() {
         match token.kind {
-            Kind::Special(b'>') => break,
+            Kind::Special(b'>') => return normalised(&id),
             Kind::Special(b'<') => id.clear(),
             Kind::Comment => {}
             _ => id.extend_from_slice(&text_of(&token)),
         }
     }
-    normalised(&id)
+    normalised(&id).filter(|id| id.contains('@'))
 }
 
 /// A word without brackets is an id only if it looks like one.
@@ -107,6 +107,7 @@ mod tests {
             ("<no-at-sign>", vec!["no-at-sign"]),
             ("<a@b@c.test>", vec!["a@b@c.test"]),
             ("<a@b.test", vec!["a@b.test"]),
+            ("<cut", vec![]),
             ("<<a@b.test>>", vec!["a@b.test"]),
             ("<>", vec![]),
             ("", vec![]),

@@ -31,6 +31,12 @@ pub struct Parameter {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parameters(pub Vec<Parameter>);
 
+/// A value put together, not yet read as text.
+struct Assembled<'a> {
+    octets: Cow<'a, [u8]>,
+    charset: Option<&'a [u8]>,
+}
+
 impl Parameters {
     /// Reads `*(";" parameter)`.
     fn parse(mut tokens: Tokens<'_>) -> Self {
@@ -78,7 +84,7 @@ impl Parameters {
     }
 
     /// The octets of this parameter, with its continuations and `%XX`, and its charset.
-    fn assembled(&self, name: &str) -> Option<(Cow<'_, [u8]>, Option<&[u8]>)> {
+    fn assembled(&self, name: &str) -> Option<Assembled<'_>> {
         let mut sections: Vec<(u32, bool, &[u8])> = self
             .0
             .iter()
@@ -88,7 +94,7 @@ impl Parameters {
             })
             .collect();
         if sections.is_empty() {
-            return self.get(name).map(|value| (value.into(), None));
+            return self.get(name).map(|value| Assembled { octets: value.into(), charset: None });
         }
         sections.sort_by_key(|(number, _, _)| *number);
         let (mut charset, mut octets) = (None, Vec::new());
@@ -106,12 +112,12 @@ impl Parameters {
                 (true, _) => percent_decode(value, &mut octets),
             }
         }
-        Some((octets.into(), charset))
+        Some(Assembled { octets: octets.into(), charset })
     }
 
     /// The value of this parameter as people read it.
     pub fn decoded(&self, name: &str) -> Option<String> {
-        let (octets, charset) = self.assembled(name)?;
+        let Assembled { octets, charset } = self.assembled(name)?;
         Some(match charset {
             Some(label) => charset::decode(&octets, Some(label)).into_owned(),
             None => encoded_word::decode(&octets),
@@ -120,7 +126,7 @@ impl Parameters {
 
     /// The boundary of a multipart: octets, not text. `None` if it is missing or empty.
     pub(crate) fn boundary(&self) -> Option<Cow<'_, [u8]>> {
-        self.assembled("boundary").map(|(boundary, _)| boundary).filter(|boundary| !boundary.is_empty())
+        self.assembled("boundary").map(|boundary| boundary.octets).filter(|boundary| !boundary.is_empty())
     }
 }
 
