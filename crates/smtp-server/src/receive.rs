@@ -1,0 +1,239 @@
+//! A message that a session accepts: looked at once, stored, and put into mailboxes in one
+//! transaction.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hikyaku_directory::Account;
+use hikyaku_mailstore::{
+    ContentHash, DeliverError, Delivery, DeliveryKey, Flags, IfFull, MailboxId, MessageHash, Outcome,
+    Prelude, Recipient, TenantPart, Threading, deliver,
+};
+use hikyaku_mime::Header;
+use hikyaku_mime::thread::thread_ids;
+use hikyaku_smtp_proto::trace_header::{DeliveredTo, Received, ReturnPath};
+use hikyaku_smtp_proto::{Envelope, Reply, Settings, Tls};
+use hikyaku_store::{ContentError, Scope, StoreError};
+use hikyaku_types::{Actor, Address, ContentId, EmailId, Service, ShardId, TenantId, Timestamp, TraceId};
+
+use crate::Services;
+
+/// A recipient that RCPT accepted.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    pub(crate) account: Arc<Account>,
+    /// As the client wrote it.
+    pub(crate) address: Address,
+}
+
+/// Everything about one message but its content.
+pub(crate) struct Message<'m> {
+    pub(crate) envelope: &'m Envelope,
+    pub(crate) recipients: &'m [Accepted],
+    pub(crate) peer: IpAddr,
+    pub(crate) tls: Option<&'m Tls>,
+    pub(crate) settings: &'m Settings,
+}
+
+/// A message that is in its mailboxes.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) trace: TraceId,
+    /// To be forgotten when the peer is known to have had our reply.
+    pub(crate) keys: Vec<(ShardId, DeliveryKey)>,
+}
+
+/// Why it is in none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    #[error("no recipient")]
+    NoRecipient,
+}
+
+impl From<StoreError> for ReceiveError {
+    fn from(error: StoreError) -> Self {
+        Self::Deliver(error.into())
+    }
+}
+
+impl ReceiveError {
+    /// What the peer is told.
+    pub(crate) fn reply(&self) -> Reply {
+        match self {
+            Self::Deliver(DeliverError::Full(_)) => Reply::mailbox_full(),
+            _ => Reply::try_again_later(),
+        }
+    }
+}
+
+/// What the header says that the delivery needs.
+struct Facts {
+    hash: ContentHash,
+    threading: Threading,
+    message_id: Option<String>,
+}
+
+/// Delivers a message to all its recipients, or to none.
+pub(crate) async fn receive(
+    services: &Services,
+    message: &Message<'_>,
+    content: Arc<Vec<u8>>,
+) -> Result<Done, ReceiveError> {
+    let facts = look_at(&content);
+    let now = services.clock.now();
+    // All recipients are in one shard as long as there is one; a second shard gets its own
+    // transaction through the outbox.
+    let shard = message.recipients.first().ok_or(ReceiveError::NoRecipient)?.account.home.shard;
+    let mut share = true;
+    // The twin of a content can die between look and commit; then it is stored anew.
+    loop {
+        let delivery = prepare(services, message, &content, &facts, share, now).await?;
+        let keys = keys_of(&delivery).map(|key| (shard, key)).collect();
+        match commit(services, shard, delivery).await {
+            Ok(outcomes) => {
+                let trace = outcomes.iter().find_map(trace_of).ok_or(ReceiveError::NoRecipient)?;
+                return Ok(Done { trace, keys });
+            }
+            Err(DeliverError::TwinGone(_)) if share => share = false,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn look_at(content: &[u8]) -> Facts {
+    let ids = thread_ids(Header::of_content(content));
+    let hash = |id: &String| MessageHash::of(id.as_bytes());
+    Facts {
+        hash: ContentHash::of(content),
+        threading: Threading {
+            own: ids.own.as_ref().map(hash),
+            parents: ids.parents.iter().map(hash).collect(),
+        },
+        message_id: ids.own,
+    }
+}
+
+async fn commit(
+    services: &Services,
+    shard: ShardId,
+    delivery: Delivery,
+) -> Result<Vec<Outcome>, DeliverError> {
+    let turn = delivery.parts.first().map(|part| part.tenant);
+    let weight = delivery.parts.iter().map(|part| part.content.weight()).sum();
+    let scope =
+        Scope::service(&Actor::Service(Service::Delivery), shard, turn).expect("delivery is a service");
+    services.store.write(scope.weighing(weight), "mailstore.deliver", move |tx| deliver(tx, &delivery)).await
+}
+
+async fn prepare(
+    services: &Services,
+    message: &Message<'_>,
+    content: &[u8],
+    facts: &Facts,
+    share: bool,
+    now: Timestamp,
+) -> Result<Delivery, ReceiveError> {
+    let mut parts: Vec<TenantPart> = Vec::new();
+    let mut seen = Vec::new();
+    for accepted in message.recipients {
+        let home = accepted.account.home;
+        // Two addresses of one account are one recipient: it gets one copy.
+        if seen.contains(&home.account) {
+            continue;
+        }
+        seen.push(home.account);
+        let recipient = recipient(services, message, accepted, facts, now);
+        match parts.iter_mut().find(|part| part.tenant == home.tenant) {
+            Some(part) => part.recipients.push(recipient),
+            None => {
+                let prepared = services
+                    .content
+                    .prepare(&services.store, home.shard, home.tenant, content, share, now, &*services.random)
+                    .await?;
+                parts.push(TenantPart {
+                    tenant: home.tenant,
+                    pool: accepted.account.pool,
+                    content: prepared,
+                    content_id: ContentId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
+                    recipients: vec![recipient],
+                });
+            }
+        }
+    }
+    // PostgreSQL locks content in the order of tenants: the same in every transaction.
+    parts.sort_by_key(|part: &TenantPart| -> TenantId { part.tenant });
+    Ok(Delivery {
+        received_at: now,
+        threading: facts.threading.clone(),
+        reverse_path: reverse_path(message.envelope),
+        message_id: facts.message_id.clone(),
+        peer: Some(message.peer.to_string()),
+        parts,
+        if_full: IfFull::RefuseAll,
+    })
+}
+
+fn recipient(
+    services: &Services,
+    message: &Message<'_>,
+    accepted: &Accepted,
+    facts: &Facts,
+    now: Timestamp,
+) -> Recipient {
+    let account = &accepted.account;
+    let trace = TraceId::from_i64(services.ids.next(now)).expect("rising ids are positive");
+    Recipient {
+        account: account.home.account,
+        quota: account.quota,
+        mailbox: MailboxId::INBOX,
+        flags: Flags::NONE,
+        email: EmailId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
+        trace,
+        address: accepted.address.to_string(),
+        prelude: prelude(message, accepted, trace, now),
+        key: Some(DeliveryKey::new(&reverse_path(message.envelope), account.home.account, &facts.hash)),
+    }
+}
+
+/// Our own lines in front of the content, RFC 5321 section 4.4.
+fn prelude(message: &Message<'_>, accepted: &Accepted, trace: TraceId, now: Timestamp) -> Prelude {
+    let envelope = message.envelope;
+    let only = match envelope.recipients.as_slice() {
+        [recipient] => Some(&recipient.forward_path),
+        _ => None,
+    };
+    let received = Received {
+        client_name: &envelope.client.name,
+        peer: message.peer,
+        peer_name: None,
+        by: &message.settings.host_name,
+        protocol: envelope.protocol,
+        tls: message.tls,
+        id: &trace.to_string(),
+        recipient: only,
+        received_at: now,
+    };
+    let lines = format!("{}{}{received}", ReturnPath(&envelope.reverse_path), DeliveredTo(&accepted.address));
+    Prelude::of_lines(lines.into_bytes())
+}
+
+/// Without brackets; empty for the null reverse-path.
+fn reverse_path(envelope: &Envelope) -> String {
+    envelope.reverse_path.to_string().trim_start_matches('<').trim_end_matches('>').to_owned()
+}
+
+fn keys_of(delivery: &Delivery) -> impl Iterator<Item = DeliveryKey> {
+    delivery.parts.iter().flat_map(|part| &part.recipients).filter_map(|recipient| recipient.key)
+}
+
+fn trace_of(outcome: &Outcome) -> Option<TraceId> {
+    match outcome {
+        Outcome::Delivered(delivered) => Some(delivered.trace),
+        Outcome::Duplicate(trace) => Some(*trace),
+        Outcome::Full(_) => None,
+    }
+}
