@@ -8,10 +8,8 @@ use hikyaku_directory::Account;
 use hikyaku_mailstore::DeliveryKey;
 use hikyaku_net::{Connection, Ending, Stream};
 use hikyaku_smtp_proto::session::Effects;
-use hikyaku_smtp_proto::{
-    Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants,
-};
-use hikyaku_store::ShardId;
+use hikyaku_smtp_proto::{Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls};
+use hikyaku_types::ShardId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
