@@ -16,8 +16,9 @@
 //! - a commit has at least one recipient;
 //! - after [`Effect::StartTls`] the framer is empty: nothing sent in clear counts.
 //!
-//! Known weakness: an early talker is noticed only if its bytes came in one piece with the
-//! command before, so `spoke_early` depends on the network.
+//! Known weaknesses: an early talker is noticed only if its bytes came in one piece with
+//! the command before, so `spoke_early` depends on the network. Each deadline is for the
+//! next bytes, so a client that sends one octet a minute is the listener's to cut off.
 
 mod content;
 mod hello;
@@ -309,7 +310,12 @@ impl Session {
             State::Waiting(Pending::Commit { .. }) => deadlines.commit,
             State::Waiting(_) => deadlines.answer,
             State::StartingTls => deadlines.start_tls,
-            _ => deadlines.command,
+            State::Connected
+            | State::Ready(_)
+            | State::Transaction(..)
+            | State::Chunks(_)
+            | State::SigningIn(..)
+            | State::Closed => deadlines.command,
         }
     }
 
@@ -318,8 +324,11 @@ impl Session {
         self.wants() == Wants::Nothing
     }
 
-    /// Takes the next thing that it wants out of the framer; content is appended to
-    /// `content`. `None` means that it needs more bytes, or something else than bytes.
+    /// Takes the next thing that it wants out of the framer. `None` means that it needs more
+    /// bytes, or something else than bytes.
+    ///
+    /// Content is appended to `content`, which is the caller's to bound over all sessions,
+    /// to take with [`Effect::Commit`] and to empty with [`Effect::Discard`].
     pub fn receive(&mut self, framer: &mut Framer, content: &mut Vec<u8>) -> Option<Effects> {
         let effects = match self.wants() {
             Wants::Line => self.line(framer, content)?,

@@ -76,11 +76,19 @@ const PIECES: &[&str] = &[
     "\n",
 ];
 
-/// A session that often gets as far as content.
+/// Gets through to a mail transaction on every listener: what one of them does not know,
+/// another needs.
+const START: &str = "EHLO a.example\r\nLHLO a.example\r\nAUTH PLAIN AG5lZAB4\r\n";
+const RECIPIENT: &str = "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n";
+
+/// Sessions of which many get as far as content.
 pub(crate) fn session_bytes() -> impl Strategy<Value = Vec<u8>> {
-    let start = proptest::sample::select(&PIECES[..2]);
-    let rest = proptest::collection::vec(proptest::sample::select(PIECES), 0..25);
-    (start, rest).prop_map(|(start, rest)| format!("{start}{}", rest.concat()).into_bytes())
+    let start = proptest::sample::select(&["", START][..]);
+    let mail = proptest::sample::select(&["", RECIPIENT, RECIPIENT][..]);
+    let pieces = || proptest::collection::vec(proptest::sample::select(PIECES), 0..12);
+    (start, mail.clone(), pieces(), mail, pieces()).prop_map(|(start, mail, pieces, again, more)| {
+        [start, mail, &pieces.concat(), ".\r\n", again, &more.concat()].concat().into_bytes()
+    })
 }
 
 proptest! {
