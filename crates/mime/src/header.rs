@@ -207,9 +207,9 @@ fn without_indent(line: &[u8]) -> (usize, &[u8]) {
 /// `field-name = 1*%d33-57 / %d59-126`, RFC 5322 section 3.6.8; white space before the
 /// colon by section 4.5.
 fn field_name(line: &[u8]) -> Option<(&[u8], usize)> {
-    let colon = line.iter().position(|&octet| octet == b':' || !matches!(octet, b' ' | b'\t' | 33..=126))?;
+    let colon = memchr(b':', line)?;
     let name = line.get(..colon)?.trim_ascii_end();
-    let is_name = line.get(colon) == Some(&b':') && !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     is_name.then_some((name, colon))
 }
 

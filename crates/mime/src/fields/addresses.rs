@@ -64,6 +64,7 @@ pub fn addresses(value: &[u8]) -> Vec<Entry<'_>> {
         tokens: Tokens::of_addresses(value),
         entries: Vec::new(),
         words: Vec::new(),
+        has_at: false,
         comment: None,
         in_group: false,
     };
@@ -77,6 +78,8 @@ struct Reader<'a> {
     /// What came since the last comma and is not yet understood: a name, or an address
     /// without angle brackets.
     words: Vec<Token<'a>>,
+    /// There is an `@` among the words.
+    has_at: bool,
     /// The last comment among them, which may be a name.
     comment: Option<&'a [u8]>,
     in_group: bool,
@@ -98,20 +101,29 @@ impl<'a> Reader<'a> {
             }
             Kind::Special(b':') if self.begins_group() => {
                 let name = phrase(&self.words).unwrap_or_default();
+                self.clear();
                 self.entries.push(Entry::GroupStart(name));
                 self.in_group = true;
-                self.words.clear();
-                self.comment = None;
             }
             Kind::Special(b'>') => {}
-            _ => self.words.push(token),
+            _ => {
+                self.has_at |= is_at(&token);
+                self.words.push(token);
+            }
         }
         true
     }
 
+    /// Forgets what came since the last comma.
+    fn clear(&mut self) {
+        self.words.clear();
+        self.has_at = false;
+        self.comment = None;
+    }
+
     /// A colon makes a group of the words before it, unless they hold an `@`.
     fn begins_group(&self) -> bool {
-        !self.in_group && !self.words.is_empty() && !self.words.iter().any(is_at)
+        !self.in_group && !self.words.is_empty() && !self.has_at
     }
 
     fn finish(mut self) -> Vec<Entry<'a>> {
@@ -180,8 +192,7 @@ impl<'a> Reader<'a> {
         local_part: Cow<'a, [u8]>,
         domain: Cow<'a, [u8]>,
     ) {
-        self.words.clear();
-        self.comment = None;
+        self.clear();
         if name.is_none() && local_part.is_empty() && domain.is_empty() {
             return; // `<>` says nothing
         }

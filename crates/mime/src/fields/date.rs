@@ -152,10 +152,10 @@ impl Reader {
 
     /// `03:34`, `03:34:27`, `03:34:27.5`, and ISO 8601 as a whole.
     fn take_time(&mut self, piece: &[u8]) {
-        if let Some(at) = piece.iter().position(|&octet| octet == b'T') {
-            let (day, time) = piece.split_at(at);
+        let mut piece = piece;
+        if let Some((day, time)) = split_iso_8601(piece) {
             self.take_joined(day);
-            return self.take_time(time.get(1..).unwrap_or_default());
+            piece = time;
         }
         let end = piece.iter().position(|octet| !matches!(octet, b'0'..=b'9' | b':' | b'.'));
         let (time, zone) = piece.split_at(end.unwrap_or(piece.len()));
@@ -180,6 +180,13 @@ impl Reader {
         let at = Timestamp::from_secs(utc - i64::from(offset_minutes) * 60);
         Some(Date { at, offset_minutes })
     }
+}
+
+/// Day and time of `2026-11-24T03:34:27Z`.
+fn split_iso_8601(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (day, time) = piece.split_at_checked(b"2026-11-24".len())?;
+    let is_day = day.get(4) == Some(&b'-');
+    time.strip_prefix(b"T").filter(|_| is_day).map(|time| (day, time))
 }
 
 fn number(digits: &[u8]) -> Option<i32> {
@@ -247,6 +254,9 @@ mod tests {
             ("Tue Nov 24 03:34:27 2026", "Tue, 24 Nov 2026 03:34:27 +0000 0"),
             ("Tue, 24-Nov-2026 03:34:27 GMT", "Tue, 24 Nov 2026 03:34:27 +0000 0"),
             ("2026-11-24T12:34:27+09:00", "Tue, 24 Nov 2026 03:34:27 +0000 540"),
+            ("Tue, 24 Nov 2026 12:34:27JST", "Tue, 24 Nov 2026 03:34:27 +0000 540"),
+            ("24 Nov 2026 03:34GMT", "Tue, 24 Nov 2026 03:34:00 +0000 0"),
+            ("2026-11-24T03:34:27Z", "Tue, 24 Nov 2026 03:34:27 +0000 0"),
             ("2026-11-24 12:34:27 +0900", "Tue, 24 Nov 2026 03:34:27 +0000 540"),
             ("2026/11/24 12:34:27.25 +0900", "Tue, 24 Nov 2026 03:34:27 +0000 540"),
             ("Thu, 31 Dec 1998 23:59:60 GMT", "Thu, 31 Dec 1998 23:59:59 +0000 0"),

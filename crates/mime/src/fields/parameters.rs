@@ -41,38 +41,25 @@ impl Parameters {
     /// Reads `*(";" parameter)`.
     fn parse(mut tokens: Tokens<'_>) -> Self {
         let mut parameters = Vec::new();
-        let mut name: Option<Vec<u8>> = None;
-        let mut value: Option<Vec<u8>> = None;
-        loop {
-            let token = tokens.next();
-            let ends = match token {
-                Some(Token { kind: Kind::Special(b'='), .. }) if name.is_some() && value.is_none() => {
-                    value = Some(Vec::new());
-                    continue;
-                }
-                Some(Token { kind: Kind::Comment, .. }) => continue,
-                Some(Token { kind: Kind::Special(b';'), .. }) | None => true,
-                // Two words without `;` between them: the second begins a parameter, if
-                // there is a `=` behind it.
-                Some(token) => {
-                    value.as_ref().is_some_and(|value| !value.is_empty()) && begins(&token, &tokens)
-                }
-            };
-            if ends {
-                if let (Some(name), Some(value)) = (name.take(), value.take()) {
-                    parameters.push(Parameter { name, value });
-                }
-                if parameters.len() >= MAX_PARAMETERS || token.is_none() {
-                    return Self(parameters);
-                }
-            }
-            if let Some(token) = token.filter(|token| token.kind != Kind::Special(b';')) {
-                match &mut value {
-                    Some(value) => extend(value, &token),
-                    None => name = Some(token.text.to_vec()),
+        let mut pending = Pending::default();
+        while let Some(token) = tokens.next()
+            && parameters.len() < MAX_PARAMETERS
+        {
+            match token.kind {
+                Kind::Comment => {}
+                Kind::Special(b';') => parameters.extend(pending.finish()),
+                Kind::Special(b'=') if pending.awaits_value() => pending.value = Some(Vec::new()),
+                _ => {
+                    if pending.has_value() && begins(&token, &tokens) {
+                        parameters.extend(pending.finish());
+                    }
+                    pending.push(&token);
                 }
             }
         }
+        parameters.extend(pending.finish());
+        parameters.truncate(MAX_PARAMETERS);
+        Self(parameters)
     }
 
     /// The value of this parameter as it came, without RFC 2231. Of several the first.
@@ -130,21 +117,49 @@ impl Parameters {
     }
 }
 
-/// Does a parameter begin here: a word, then `=`?
+/// The parameter that is being read.
+#[derive(Default)]
+struct Pending {
+    name: Option<Vec<u8>>,
+    /// `Some` from the `=` on.
+    value: Option<Vec<u8>>,
+}
+
+impl Pending {
+    fn awaits_value(&self) -> bool {
+        self.name.is_some() && self.value.is_none()
+    }
+
+    fn has_value(&self) -> bool {
+        self.value.as_ref().is_some_and(|value| !value.is_empty())
+    }
+
+    fn push(&mut self, token: &Token<'_>) {
+        let Some(value) = &mut self.value else {
+            self.name = Some(token.text.to_vec());
+            return;
+        };
+        // A value of several words was not quoted though it ought to be: `name=my file.txt`.
+        if token.spaced && !value.is_empty() {
+            value.push(b' ');
+        }
+        match token.kind {
+            Kind::Quoted => value.extend_from_slice(&unquoted(token.text)),
+            _ => value.extend_from_slice(token.text),
+        }
+    }
+
+    /// The parameter, if it is one; what comes next begins another.
+    fn finish(&mut self) -> Option<Parameter> {
+        let (name, value) = (self.name.take(), self.value.take());
+        Some(Parameter { name: name.filter(|name| !name.is_empty())?, value: value? })
+    }
+}
+
+/// Does a parameter begin here although no `;` stands before it: a word, then `=`?
 fn begins(token: &Token<'_>, rest: &Tokens<'_>) -> bool {
     let next = rest.clone().next().map(|token| token.kind);
     token.spaced && token.kind == Kind::Atom && next == Some(Kind::Special(b'='))
-}
-
-/// A value of several tokens was not quoted though it ought to be: `name=my file.txt`.
-fn extend(value: &mut Vec<u8>, token: &Token<'_>) {
-    if token.spaced && !value.is_empty() {
-        value.push(b' ');
-    }
-    match token.kind {
-        Kind::Quoted => value.extend_from_slice(&unquoted(token.text)),
-        _ => value.extend_from_slice(token.text),
-    }
 }
 
 /// `name*`, `name*0`, `name*0*`, RFC 2231 sections 3 and 4: number, and whether `%XX` is used.
