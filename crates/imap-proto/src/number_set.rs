@@ -64,6 +64,16 @@ impl<N: Number> NumberSet<N> {
         }
     }
 
+    /// Index of the run that holds `number`.
+    pub(crate) fn run_of(&self, number: N) -> Option<usize> {
+        self.find(number.to_nonzero()).ok()
+    }
+
+    /// First and last number of a run.
+    pub(crate) fn run(&self, index: usize) -> Option<(N, N)> {
+        self.runs.get(index).map(|(first, last)| (N::from_nonzero(*first), N::from_nonzero(*last)))
+    }
+
     /// Adds `number`; says whether it was new.
     pub fn insert(&mut self, number: N) -> bool {
         let number = number.to_nonzero();
@@ -125,6 +135,34 @@ impl<N: Number> NumberSet<N> {
             .flat_map(|(first, last)| first.get()..=last.get())
             .filter_map(NonZeroU32::new)
             .map(N::from_nonzero)
+    }
+
+    /// What is in this set and not in `other`.
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut left_over = Self::new();
+        let mut holes = other.runs.iter().peekable();
+        for (first, last) in &self.runs {
+            let mut from = Some(*first);
+            while let (Some(start), Some((hole_first, hole_last))) = (from, holes.peek()) {
+                if hole_first > last {
+                    break;
+                }
+                if let Some(before) = NonZeroU32::new(hole_first.get() - 1).filter(|before| *before >= start)
+                {
+                    left_over.push_run(start, before);
+                }
+                from = hole_last.checked_add(1).map(|next| next.max(start)).filter(|next| next <= last);
+                if hole_last > last {
+                    // It may reach into the next run.
+                    break;
+                }
+                holes.next();
+            }
+            if let Some(start) = from {
+                left_over.push_run(start, *last);
+            }
+        }
+        left_over
     }
 
     /// What is in both sets.
@@ -224,6 +262,7 @@ mod tests {
             prop_assert_eq!(numbers(&a), plain_a.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(a.len(), plain_a.len() as u64);
             prop_assert_eq!(numbers(&a.intersection(&b)), plain_a.intersection(&plain_b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(numbers(&a.difference(&b)), plain_a.difference(&plain_b).copied().collect::<Vec<_>>());
             prop_assert_eq!(&UidSet::from_ranges(a.ranges()), &a);
             for number in 1..60 {
                 prop_assert_eq!(a.contains(Uid::new(number).unwrap()), plain_a.contains(&number));
