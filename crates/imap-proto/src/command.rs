@@ -225,3 +225,216 @@ impl From<SequenceSet> for Messages {
         Self::Set(set)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::date::tests::any_date_time;
+    use crate::flag::tests::any_flag;
+    use crate::mailbox::tests::{any_mailbox, any_pattern};
+    use crate::sequence_set::tests::{any_messages, any_set};
+    use crate::table::{State, request};
+    use crate::{ModSeq, SeqSet, UidSet, UidValidity};
+
+    fn any_by() -> impl Strategy<Value = By> {
+        prop_oneof![Just(By::SeqNum), Just(By::Uid)]
+    }
+
+    fn any_modseq() -> impl Strategy<Value = ModSeq> {
+        (1..=i64::MAX as u64).prop_map(|number| ModSeq::new(number).unwrap())
+    }
+
+    /// A name that CREATE and RENAME leave as it is.
+    fn any_new_mailbox() -> impl Strategy<Value = MailboxName> {
+        any_mailbox().prop_filter("ends with a separator", |name| !name.as_str().ends_with('/'))
+    }
+
+    fn any_returns() -> impl Strategy<Value = Option<SearchReturn>> {
+        let options = any::<[bool; 4]>().prop_map(|[min, max, count, save]| {
+            let all = !(min || max || count || save);
+            SearchReturn { min, max, all, count, save }
+        });
+        prop::option::of(options)
+    }
+
+    fn any_select() -> impl Strategy<Value = Select> {
+        let uids = any_set().prop_map(|set| -> UidSet { set.resolve(crate::Uid::new(7)) });
+        let pairs = (1u32..9, 1u32..9).prop_map(|(first, length)| {
+            let end = |n| {
+                (
+                    SeqSet::from_ranges([(
+                        crate::SeqNum::new(first).unwrap(),
+                        crate::SeqNum::new(n).unwrap(),
+                    )]),
+                    n,
+                )
+            };
+            let (seqs, last) = end(first + length);
+            (
+                seqs,
+                UidSet::from_ranges([(
+                    crate::Uid::new(first + 9).unwrap(),
+                    crate::Uid::new(last + 9).unwrap(),
+                )]),
+            )
+        });
+        let qresync = (1u32.., any_modseq(), prop::option::of(uids), prop::option::of(pairs)).prop_map(
+            |(validity, modseq, known_uids, seq_match)| {
+                let uid_validity = UidValidity::new(validity).unwrap();
+                QResync { uid_validity, modseq, known_uids, seq_match }
+            },
+        );
+        (any_mailbox(), any::<bool>(), prop::option::of(qresync))
+            .prop_map(|(mailbox, condstore, qresync)| Select { mailbox, condstore, qresync })
+    }
+
+    fn any_list() -> impl Strategy<Value = List> {
+        let select = any::<[bool; 4]>().prop_map(|[subscribed, remote, recursive, special_use]| ListSelect {
+            subscribed,
+            remote,
+            recursive_match: recursive && (subscribed || special_use),
+            special_use,
+        });
+        let items = prop::sample::subsequence(StatusItem::ALL.to_vec(), 0..4);
+        let returns =
+            (any::<[bool; 3]>(), items).prop_map(|([subscribed, children, special_use], status)| {
+                ListReturn { subscribed, children, special_use, status }
+            });
+        (
+            prop::option::of(select),
+            any_pattern(),
+            prop::collection::vec(any_pattern(), 1..3),
+            prop::option::of(returns),
+        )
+            .prop_map(|(select, reference, patterns, returns)| List {
+                select,
+                reference,
+                patterns,
+                returns,
+            })
+    }
+
+    fn any_append() -> impl Strategy<Value = Append> {
+        let form =
+            prop_oneof![Just(MessageForm::Literal), Just(MessageForm::Literal8), Just(MessageForm::Utf8)];
+        let message =
+            (prop::collection::vec(any_flag(), 0..3), prop::option::of(any_date_time()), any::<u32>(), form)
+                .prop_map(|(flags, date_time, size, form)| AppendMessage {
+                    flags,
+                    date_time,
+                    size_bytes: size.into(),
+                    form,
+                });
+        (any_mailbox(), prop::collection::vec(message, 1..4))
+            .prop_map(|(mailbox, messages)| Append { mailbox, messages })
+    }
+
+    fn any_fetch() -> impl Strategy<Value = Fetch> {
+        let atts = prop::collection::vec(fetch::tests::any_att(), 1..5);
+        (any_by(), any_messages(), atts, prop::option::of(any_modseq()), any::<bool>()).prop_map(
+            |(by, messages, atts, changed_since, vanished)| {
+                let vanished = vanished && by == By::Uid && changed_since.is_some();
+                Fetch { by, messages, atts, modifiers: FetchModifiers { changed_since, vanished } }
+            },
+        )
+    }
+
+    fn any_store() -> impl Strategy<Value = Store> {
+        let action =
+            prop_oneof![Just(StoreAction::Replace), Just(StoreAction::Add), Just(StoreAction::Remove)];
+        let flags = prop::collection::vec(any_flag(), 0..4);
+        (any_by(), any_messages(), prop::option::of(any_modseq()), action, any::<bool>(), flags).prop_map(
+            |(by, messages, unchanged_since, action, silent, flags)| Store {
+                by,
+                messages,
+                unchanged_since,
+                action,
+                silent,
+                flags,
+            },
+        )
+    }
+
+    fn any_sort() -> impl Strategy<Value = Sort> {
+        let criterion = (prop::sample::select(SortKey::ALL), any::<bool>())
+            .prop_map(|(key, reverse)| SortCriterion { key, reverse });
+        let criteria = prop::collection::vec(criterion, 1..4);
+        (any_by(), any_returns(), criteria, search::tests::any_key()).prop_map(
+            |(by, returns, criteria, key)| Sort { by, returns, criteria, charset: "UTF-8".to_owned(), key },
+        )
+    }
+
+    fn any_thread() -> impl Strategy<Value = Thread> {
+        (any_by(), prop::sample::select(ThreadAlgorithm::ALL), search::tests::any_key())
+            .prop_map(|(by, algorithm, key)| Thread { by, algorithm, charset: "US-ASCII".to_owned(), key })
+    }
+
+    fn any_search() -> impl Strategy<Value = Search> {
+        (any_by(), any_returns(), prop::option::of("[A-Z0-9-]{1,9}"), search::tests::any_key())
+            .prop_map(|(by, returns, charset, key)| Search { by, returns, charset, key })
+    }
+
+    fn any_copy() -> impl Strategy<Value = Copy> {
+        (any_by(), any_messages(), any_mailbox()).prop_map(|(by, messages, mailbox)| Copy {
+            by,
+            messages,
+            mailbox,
+        })
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let text = "[ -~é]{0,8}";
+        let uses = prop::sample::subsequence(SpecialUse::ALL.to_vec(), 0..3);
+        let mailboxes = prop_oneof![
+            any_select().prop_map(Command::Select),
+            any_select().prop_map(Command::Examine),
+            (any_new_mailbox(), uses)
+                .prop_map(|(mailbox, special_use)| Command::Create(Create { mailbox, special_use })),
+            any_mailbox().prop_map(Command::Delete),
+            (any_mailbox(), any_new_mailbox()).prop_map(|(from, to)| Command::Rename(Rename { from, to })),
+            any_mailbox().prop_map(Command::Subscribe),
+            any_list().prop_map(Command::List),
+            (any_pattern(), any_pattern())
+                .prop_map(|(reference, pattern)| Command::Lsub(Lsub { reference, pattern })),
+            (any_mailbox(), prop::sample::subsequence(StatusItem::ALL.to_vec(), 1..5))
+                .prop_map(|(mailbox, items)| Command::Status(Status { mailbox, items })),
+            any_append().prop_map(Command::Append),
+            any_mailbox().prop_map(Command::GetQuotaRoot),
+        ];
+        let messages = prop_oneof![
+            any_fetch().prop_map(Command::Fetch),
+            any_store().prop_map(Command::Store),
+            any_search().prop_map(Command::Search),
+            any_sort().prop_map(Command::Sort),
+            any_thread().prop_map(Command::Thread),
+            any_copy().prop_map(Command::Copy),
+            any_copy().prop_map(Command::Move),
+            any_messages().prop_map(Command::UidExpunge),
+        ];
+        let others = prop_oneof![
+            Just(Command::Idle),
+            Just(Command::Expunge),
+            prop::collection::vec((text, prop::option::of(text)), 0..4).prop_map(Command::Id),
+            prop::collection::vec("[A-Z=]{1,9}", 1..4).prop_map(Command::Enable),
+            text.prop_map(Command::GetQuota),
+        ];
+        prop_oneof![2 => mailboxes, 2 => messages, 1 => others]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_printed_is_parsed(command in any_command()) {
+            for dialect in [Dialect::SevenBit, Dialect::Utf8] {
+                let text = [b"a ", &command.print(dialect)[..]].concat();
+                match request(&text, State::Selected, dialect) {
+                    Ok(parsed) => prop_assert_eq!(&parsed.command, &command),
+                    Err(error) => prop_assert!(false, "{}: {}", text.escape_ascii(), error),
+                }
+            }
+        }
+    }
+}

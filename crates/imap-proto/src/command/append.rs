@@ -111,7 +111,7 @@ impl AppendMessage {
     fn print(&self, out: &mut Vec<u8>) {
         put(out, " ");
         if !self.flags.is_empty() {
-            list(out, &self.flags, |out, flag| put(out, flag));
+            list(out, &self.flags, put);
             put(out, " ");
         }
         if let Some(date_time) = &self.date_time {

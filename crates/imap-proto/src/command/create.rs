@@ -87,7 +87,7 @@ impl Create {
         print_with_mailbox(out, "CREATE", &self.mailbox, dialect);
         if !self.special_use.is_empty() {
             put(out, " (USE ");
-            list(out, &self.special_use, |out, special_use| put(out, special_use));
+            list(out, &self.special_use, put);
             put(out, ")");
         }
     }

@@ -253,7 +253,7 @@ impl Fetch {
     pub(super) fn print(&self, out: &mut Vec<u8>) {
         print_by(out, self.by);
         put(out, format_args!("FETCH {} ", self.messages));
-        list(out, &self.atts, |out, att| put(out, att));
+        list(out, &self.atts, put);
         let modifiers = match (self.modifiers.changed_since, self.modifiers.vanished) {
             (Some(modseq), false) => format!(" (CHANGEDSINCE {modseq})"),
             (Some(modseq), true) => format!(" (CHANGEDSINCE {modseq} VANISHED)"),

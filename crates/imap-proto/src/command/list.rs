@@ -194,7 +194,7 @@ impl ListSelect {
             (self.recursive_match, "RECURSIVEMATCH"),
             (self.special_use, "SPECIAL-USE"),
         ]);
-        print::list(out, names, |out, name| put(out, name));
+        print::list(out, names, put);
     }
 }
 
@@ -210,7 +210,7 @@ impl ListReturn {
         print::list(out, names, |out, name| {
             put(out, name);
             if name == "STATUS " {
-                print::list(out, &self.status, |out, item| put(out, item));
+                print::list(out, &self.status, put);
             }
         });
     }

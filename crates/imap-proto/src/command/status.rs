@@ -62,6 +62,6 @@ impl Status {
     pub(super) fn print(&self, out: &mut Vec<u8>, dialect: Dialect) {
         print_with_mailbox(out, "STATUS", &self.mailbox, dialect);
         put(out, " ");
-        print::list(out, &self.items, |out, item| put(out, item));
+        print::list(out, &self.items, put);
     }
 }

@@ -104,6 +104,6 @@ impl Store {
             StoreAction::Remove => "-",
         };
         put(out, format_args!("{sign}FLAGS{} ", if self.silent { ".SILENT" } else { "" }));
-        list(out, &self.flags, |out, flag| put(out, flag));
+        list(out, &self.flags, put);
     }
 }

@@ -25,7 +25,7 @@ use crate::Dialect;
 use crate::print::{list, nstring, put, string};
 
 /// Parts deeper than this are not printed.
-pub const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 /// A part with all that is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub enum SinglePartKind<'a> {
         /// `rfc822`
         subtype: Bytes<'a>,
         /// Its header.
-        envelope: Envelope<'a>,
+        envelope: Box<Envelope<'a>>,
         /// Its parts.
         body: BodyStructure<'a>,
         /// Number of lines.
@@ -252,7 +252,7 @@ fn print_parameters(out: &mut Vec<u8>, parameters: &Parameters<'_>, dialect: Dia
         return put(out, "NIL");
     }
     list(out, parameters.iter().flat_map(|(name, value)| [name, value]), |out, text| {
-        string(out, text, dialect)
+        string(out, text, dialect);
     });
 }
 
@@ -319,7 +319,7 @@ pub(super) mod tests {
         };
         let message = SinglePartKind::Message {
             subtype: bytes("rfc822"),
-            envelope: super::super::envelope::tests::example(),
+            envelope: Box::new(super::super::envelope::tests::example()),
             body: text(3028, 92),
             lines: 110,
         };

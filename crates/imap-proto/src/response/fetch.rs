@@ -54,7 +54,7 @@ impl<'a> FetchWriter<'a> {
     pub fn flags(&mut self, flags: &[Flag], recent: bool) {
         self.item("FLAGS ");
         let recent = recent.then_some("\\Recent");
-        print::list(self.out, flags.iter().map(Flag::as_str).chain(recent), |out, flag| put(out, flag));
+        print::list(self.out, flags.iter().map(Flag::as_str).chain(recent), put);
     }
 
     /// `INTERNALDATE "…"`

@@ -66,7 +66,7 @@ fn print_entry(out: &mut Vec<u8>, response: &str, entry: &ListEntry<'_>, dialect
     put(out, format_args!("* {response} "));
     let attributes = entry.attributes.iter().map(|attribute| attribute.as_str());
     let uses = entry.special_use.iter().map(|special_use| special_use.as_str());
-    print::list(out, attributes.chain(uses), |out, name| put(out, name));
+    print::list(out, attributes.chain(uses), put);
     put(out, format_args!(" \"{SEPARATOR}\" "));
     print::mailbox(out, entry.name, dialect);
     put(out, if entry.child_info { " (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n" } else { "\r\n" });

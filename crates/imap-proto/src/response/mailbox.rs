@@ -9,7 +9,7 @@ use crate::{Dialect, Flag, MailboxName, SeqNum, UidSet};
 /// `* FLAGS (…)`: the flags that messages here can have.
 pub fn flags(out: &mut Vec<u8>, flags: &[Flag]) {
     put(out, "* FLAGS ");
-    print::list(out, flags, |out, flag| put(out, flag));
+    print::list(out, flags, put);
     put(out, "\r\n");
 }
 
