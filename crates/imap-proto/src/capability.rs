@@ -10,7 +10,7 @@ use std::fmt;
 /// What decides about capabilities in one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Is the connection encrypted?
+    /// Is the connection encrypted, or need it not be because it stays on the machine?
     pub tls: bool,
     /// Can it become so: does the listener offer STARTTLS?
     pub starttls: bool,

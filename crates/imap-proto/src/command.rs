@@ -47,7 +47,7 @@ pub(crate) use tuning::{compress, enable, id};
 
 use crate::parse::is_astring_char;
 use crate::print::put;
-use crate::{Dialect, MailboxName, Messages, SequenceSet};
+use crate::{Dialect, MailboxName, Messages};
 
 /// By which numbers a command names messages and is answered: `FETCH` or `UID FETCH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -217,12 +217,6 @@ fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     } else {
         put(out, format_args!("{{{}+}}\r\n", bytes.len()));
         out.extend_from_slice(bytes);
-    }
-}
-
-impl From<SequenceSet> for Messages {
-    fn from(set: SequenceSet) -> Self {
-        Self::Set(set)
     }
 }
 

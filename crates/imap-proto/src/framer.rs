@@ -5,8 +5,9 @@
 //! Invariants:
 //! - it keeps in step: whatever a command is, the next one is found where the client starts
 //!   it, or the connection is given up ([`Event::Close`]);
-//! - it holds at most `line_bytes + literal_bytes` of [`Limits`] and a few hundred bytes. The
-//!   messages of APPEND pass through without being held, and what is refused is swallowed;
+//! - it holds at most `line_bytes + literal_bytes` of [`Limits`] and a few hundred bytes (in
+//!   a buffer that may have grown to twice that, until the next command). The messages of
+//!   APPEND pass through without being held, and what is refused is swallowed;
 //! - how the stream is split into reads makes no difference.
 //!
 //! Trust: nothing is known of the client; limits hold before sign-in as well. A size is
@@ -297,10 +298,11 @@ impl Framer {
             self.swallowed_bytes = self.swallowed_bytes.saturating_add(part.len() as u64);
             return;
         }
+        let room = self.limits.line_bytes.saturating_sub(self.line_bytes);
         self.line_bytes = self.line_bytes.saturating_add(part.len());
-        if self.line_bytes > self.limits.line_bytes {
-            // Enough of it for the tag, which may be in this very part.
-            self.text.extend_from_slice(part.get(..2 * Tag::MAX_OCTETS).unwrap_or(part));
+        if part.len() > room {
+            // What fits may have the tag in it.
+            self.text.extend_from_slice(part.get(..room).unwrap_or(part));
             self.refuse(Refusal::LineTooLong);
             self.swallowed_bytes = (self.line_bytes - self.limits.line_bytes) as u64;
             return;
@@ -648,6 +650,15 @@ mod tests {
         // The lines of one command count together.
         let pieces = format!("a {}\r\nb NOOP\r\n", format!("{} {{1+}}\r\n.", "x".repeat(30)).repeat(4));
         check(pieces.as_bytes(), &["refused a LineTooLong", "command b NOOP"]);
+    }
+
+    #[test]
+    fn a_tag_at_the_limit_is_seen_in_any_split() {
+        // Once a line read as a whole showed a tag that is beyond the limit.
+        let stream = format!("{}{{3}}\r\n", "x".repeat(120));
+        check(stream.as_bytes(), &["refused * LineTooLong"]);
+        let stream = format!("{} y\r\n", "x".repeat(99));
+        check(stream.as_bytes(), &[&format!("refused {} LineTooLong", "x".repeat(99))]);
     }
 
     #[test]

@@ -6,6 +6,9 @@
 //! - a [`MailboxName`] is decoded UTF-8 without control characters, 1 to 1,000 octets, and
 //!   its levels are parted by [`SEPARATOR`];
 //! - the first level INBOX, in any case, is `INBOX`: so a child of `inbox` has one parent.
+//!
+//! Known weakness: levels may be empty (`a//b`), as such a name may be asked about; who
+//! creates mailboxes refuses it. Names are not normalised (NFC): that is the store's, too.
 
 use std::fmt;
 

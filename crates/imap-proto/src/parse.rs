@@ -12,7 +12,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use crate::section::{FieldName, Partial, Section, SectionText};
 use crate::sequence_set::{Messages, SeqEnd, SequenceSet};
 use crate::{
-    Date, DateTime, Dialect, Flag, ListPattern, MailboxName, ModSeq, Number, Tag, Uid, UidSet, UidValidity,
+    Date, DateTime, Dialect, Flag, ListPattern, MailboxName, ModSeq, Number, Tag, UidSet, UidValidity,
 };
 
 /// Why a text is not what the grammar wants: a short text for the client.
@@ -186,13 +186,14 @@ pub fn literal_header(input: &[u8]) -> Parsed<'_, (u64, bool)> {
     Ok((expect(rest, "}\r\n", "literal's size must end with } and a line end")?, (size, is_binary)))
 }
 
-/// `literal`, synchronising or not (RFC 7888). NUL is not in it: that takes `~{n}`.
+/// `literal`, synchronising or not (RFC 7888), and without NUL. The other kind, `~{n}`, is
+/// for the messages of APPEND alone.
 pub fn literal(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
     let (rest, (size, is_binary)) = literal_header(input)?;
     let size = usize::try_from(size).map_err(|_| Malformed("literal is too large"))?;
     let (value, rest) = rest.split_at_checked(size).ok_or(Malformed("literal is cut short"))?;
-    if !is_binary && memchr::memchr(0, value).is_some() {
-        return Err(Malformed("NUL in a literal"));
+    if is_binary || memchr::memchr(0, value).is_some() {
+        return Err(Malformed("NUL or ~{ in a string"));
     }
     Ok((rest, Cow::Borrowed(value)))
 }
@@ -201,7 +202,7 @@ pub fn literal(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
 pub fn string(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
     match input.first() {
         Some(b'"') => quoted(input),
-        Some(b'{' | b'~') => literal(input),
+        Some(b'{') => literal(input),
         _ => Err(Malformed("expected a string")),
     }
 }
@@ -217,7 +218,7 @@ pub fn nstring(input: &[u8]) -> Parsed<'_, Option<Cow<'_, [u8]>>> {
 
 /// `astring`
 pub fn astring(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
-    if matches!(input, [b'"' | b'{', ..] | [b'~', b'{', ..]) {
+    if matches!(input, [b'"' | b'{', ..]) {
         return string(input);
     }
     let (rest, value) = take_while(input, is_astring_char);
@@ -340,12 +341,6 @@ pub fn known_uids(input: &[u8]) -> Parsed<'_, UidSet> {
 pub fn uid_validity(input: &[u8]) -> Parsed<'_, UidValidity> {
     let (rest, value) = nz_number(input)?;
     Ok((rest, UidValidity::from_nonzero(value)))
-}
-
-/// `uniqueid`
-pub fn unique_id(input: &[u8]) -> Parsed<'_, Uid> {
-    let (rest, value) = nz_number(input)?;
-    Ok((rest, Uid::from_nonzero(value)))
 }
 
 /// `flag`
@@ -547,7 +542,6 @@ mod tests {
             (b"{3}\r\na\r\nb", b"a\r\n", b"b"),
             (b"{0}\r\n", b"", b""),
             (b"{3+}\r\n\"\\\xff", b"\"\\\xff", b""),
-            (b"~{2}\r\n\0\0 x", b"\0\0", b" x"),
             (b"~peter", b"~peter", b""),
         ] {
             let result = astring(wire).map(|(rest, value)| (rest, value.into_owned()));

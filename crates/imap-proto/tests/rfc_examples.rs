@@ -245,6 +245,7 @@ fn what_clients_send_and_must_not() {
     for line in [
         "a SELECT",
         "a SELECT \"\"",
+        "a SELECT ~{1+}\r\na",
         "a LOGIN ann",
         "a LIST \"\"",
         "a LIST (RECURSIVEMATCH) \"\" *",

@@ -104,7 +104,7 @@ fn untagged_data() {
     check_print(|out| quota_root(out, &name, &["user", ""], dialect));
     let node = |depth, number| ThreadNode { depth, number: SeqNum::new(number) };
     check_print(|out| {
-        thread(out, &[node(0, 2), node(0, 3), node(1, 6), node(2, 4), node(3, 23), node(2, 44)])
+        thread(out, &[node(0, 2), node(0, 3), node(1, 6), node(2, 4), node(3, 23), node(2, 44)]);
     });
     check_print(|out| thread(out, &[node(0, 0), node(1, 3), node(1, 5)]));
 }

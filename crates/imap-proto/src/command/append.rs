@@ -93,7 +93,8 @@ fn append_data(input: &[u8]) -> Parsed<'_, (u64, MessageForm)> {
     if !is_binary {
         return Err(Malformed("expected ~{ behind UTF8 ("));
     }
-    // At the beginning of a command, before its content is here, the text ends.
+    // At the beginning of a command, before the content is here, the text ends. A client
+    // that forgets the parenthesis at the end of the whole command is not told.
     let rest = if rest.is_empty() { rest } else { expect(rest, ")", "expected ) behind the message")? };
     Ok((rest, (size_bytes, MessageForm::Utf8)))
 }

@@ -327,6 +327,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn old_names_of_sections() {
+        for (old, new) in
+            [("RFC822", "BODY[]"), ("RFC822.HEADER", "BODY[HEADER]"), ("RFC822.TEXT", "BODY[TEXT]")]
+        {
+            let section = |text: &str| fetch_att(text.as_bytes()).unwrap().1.content_section();
+            assert_eq!(section(old), section(new));
+            assert!(section(old).is_some());
+        }
+        assert_eq!(FetchAtt::BodyStructure.content_section(), None);
+    }
+
+    #[test]
     fn refused() {
         for wrong in [
             " 1",

@@ -85,13 +85,6 @@ impl<'a> FetchWriter<'a> {
         structure.print_body_structure(self.out, self.dialect);
     }
 
-    /// An item that was stored as it is printed, for example `ENVELOPE (…)` from a cache
-    /// made by [`Envelope::print`] in this session's dialect.
-    pub fn printed(&mut self, name: &str, value: &[u8]) {
-        self.item(format_args!("{name} "));
-        self.out.extend_from_slice(value);
-    }
-
     /// `MODSEQ (n)`
     pub fn modseq(&mut self, modseq: ModSeq) {
         self.item(format_args!("MODSEQ ({modseq})"));
