@@ -21,9 +21,9 @@ fn run_seeds(target: &str, least: usize, body: fn(&[u8])) {
 
 #[test]
 fn seeds() {
-    run_seeds("imap-commands", 20, imap::imap_commands);
-    run_seeds("imap-utf7", 20, imap::imap_utf7);
-    run_seeds("imap-view", 20, imap::imap_view);
+    run_seeds("imap_commands", 20, imap::imap_commands);
+    run_seeds("imap_utf7", 20, imap::imap_utf7);
+    run_seeds("imap_view", 20, imap::imap_view);
 }
 
 /// Words of the protocol, so that random streams get beyond the tag.

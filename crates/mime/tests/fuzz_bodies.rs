@@ -101,9 +101,9 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn seeds_hold() {
-    seeds("mime-structure").iter().for_each(|seed| bodies::mime_structure(seed));
-    seeds("mime-header").iter().for_each(|seed| bodies::mime_header(seed));
-    seeds("mime-charset").iter().for_each(|seed| bodies::mime_charset(seed));
+    seeds("mime_structure").iter().for_each(|seed| bodies::mime_structure(seed));
+    seeds("mime_header").iter().for_each(|seed| bodies::mime_header(seed));
+    seeds("mime_charset").iter().for_each(|seed| bodies::mime_charset(seed));
 }
 
 #[test]

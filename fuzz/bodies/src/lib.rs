@@ -8,6 +8,9 @@
 //! wrapper `fuzz/fuzz_targets/AREA_NAME.rs` with a `[[bin]]` in `fuzz/Cargo.toml`; and a few
 //! inputs in `fuzz/corpus/AREA_NAME`, named after what they show. A test says what is missing.
 
+pub mod imap;
+pub mod mime;
+pub mod smtp;
 pub mod types;
 
 /// What a target does with its bytes.
@@ -15,6 +18,15 @@ pub type Body = fn(&[u8]);
 
 /// All targets by name.
 pub const TARGETS: &[(&str, Body)] = &[
+    ("imap_commands", imap::imap_commands),
+    ("imap_utf7", imap::imap_utf7),
+    ("imap_view", imap::imap_view),
+    ("mime_structure", mime::mime_structure),
+    ("mime_header", mime::mime_header),
+    ("mime_charset", mime::mime_charset),
+    ("smtp_session", smtp::smtp_session),
+    ("smtp_commands", smtp::smtp_commands),
+    ("smtp_content", smtp::smtp_content),
     ("types_address", types::address),
     ("types_domain", types::domain),
     ("types_id", types::id),

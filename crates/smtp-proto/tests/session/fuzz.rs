@@ -28,17 +28,17 @@ fn corpus(name: &str, body: fn(&[u8])) {
 
 #[test]
 fn session_corpus() {
-    corpus("smtp-session", smtp_session);
+    corpus("smtp_session", smtp_session);
 }
 
 #[test]
 fn commands_corpus() {
-    corpus("smtp-commands", smtp_commands);
+    corpus("smtp_commands", smtp_commands);
 }
 
 #[test]
 fn content_corpus() {
-    corpus("smtp-content", smtp_content);
+    corpus("smtp_content", smtp_content);
 }
 
 /// Command lines that are nearly right.

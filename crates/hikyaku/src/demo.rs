@@ -1,0 +1,450 @@
+//! `hikyaku demo`: a mail server with two small customers, on loopback, without root and
+//! without configuration.
+//!
+//! What it makes at the first start stays in its folder: `demo.json` has the passwords
+//! (0600), `tls/` a certificate authority of its own. A second start finds the same.
+
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
+use hikyaku_mailstore::Quota;
+use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_smtp_proto::{Listener as Kind, Settings};
+use hikyaku_smtp_server::{Mode, Services};
+use hikyaku_store::{AccountHome, DataLock, Location, Options, Store};
+use hikyaku_telemetry::Metrics;
+use hikyaku_types::{
+    AccountId, Address, Clock, Domain, Random, ShardId, SystemClock, SystemRandom, TenantId,
+};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::services::{COMPONENTS, Installation};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where everything is kept; made if it is not there.
+    #[arg(long)]
+    data: PathBuf,
+    /// SMTP listens here, submission one above, submission under TLS two above.
+    #[arg(long, default_value_t = 2525)]
+    base_port: u16,
+    /// Print one line of JSON when ready, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Distances from the base port.
+const SMTP: u16 = 0;
+const SUBMISSION: u16 = 1;
+const SUBMISSIONS: u16 = 2;
+
+/// The customers: tenant, domain, accounts.
+const TENANTS: [(&str, &str, [&str; 5]); 2] = [
+    ("Sakura Trading", "sakura.demo", ["tanaka", "sato", "suzuki", "info", "postmaster"]),
+    ("Northwind Studio", "northwind.demo", ["ann", "bob", "carol", "office", "postmaster"]),
+];
+
+/// What each may store.
+const ACCOUNT_BYTES: u64 = 1 << 30;
+const TENANT_BYTES: u64 = 4 << 30;
+
+/// `demo.json`.
+#[derive(Serialize, Deserialize)]
+struct State {
+    tenants: Vec<TenantState>,
+    /// The first mails have been delivered.
+    has_mail: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TenantState {
+    name: String,
+    id: String,
+    domain: String,
+    accounts: Vec<AccountState>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountState {
+    address: String,
+    id: String,
+    password: String,
+}
+
+/// The line of `--json`.
+#[derive(Serialize)]
+struct Ready<'r> {
+    smtp: SocketAddr,
+    submission: SocketAddr,
+    submissions: SocketAddr,
+    ca: &'r Path,
+    tenants: Vec<ReadyTenant<'r>>,
+}
+
+#[derive(Serialize)]
+struct ReadyTenant<'r> {
+    name: &'r str,
+    domains: [ReadyDomain<'r>; 1],
+    accounts: Vec<ReadyAccount<'r>>,
+}
+
+#[derive(Serialize)]
+struct ReadyDomain<'r> {
+    name: &'r str,
+}
+
+#[derive(Serialize)]
+struct ReadyAccount<'r> {
+    address: &'r str,
+    password: &'r str,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.base_port == 0 || arguments.base_port > u16::MAX - SUBMISSIONS {
+        bail!("--base-port must be from 1 to {}", u16::MAX - SUBMISSIONS);
+    }
+    let lock = DataLock::take(&arguments.data)?;
+    let mut state = State::load_or_make(&arguments.data)?;
+    let location = Location::Folder(arguments.data.clone());
+    Store::migrate(&location, &Options::default(), &COMPONENTS)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut metrics = Metrics::new();
+    let installation = Installation::open_locked(lock, &arguments.data, &location, &mut metrics, &runtime)?;
+    let directory = Arc::new(state.directory()?);
+    let tls = Certificates::load_or_make(&arguments.data.join("tls"))?;
+    runtime.block_on(serve(arguments, &mut state, &installation, directory, &tls))?;
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    installation.store.close();
+    Ok(())
+}
+
+/// Listens, delivers the first mails, says that it is ready, and waits for the end.
+async fn serve(
+    arguments: &Arguments,
+    state: &mut State,
+    installation: &Installation,
+    directory: Arc<Directory>,
+    tls: &Certificates,
+) -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    let settings = |kind| {
+        let mut settings = Settings::new(Domain::parse("mx.demo").expect("a domain"), kind);
+        settings.offers.start_tls = true;
+        Arc::new(settings)
+    };
+    let services = installation.smtp(directory, usize::try_from(settings(Kind::Mx).limits.size_bytes)?);
+    let mut sessions = tokio::task::JoinSet::new();
+    let mut addresses = Vec::new();
+    for (kind, offset, name) in [
+        (Kind::Mx, SMTP, "smtp"),
+        (Kind::Submission, SUBMISSION, "submission"),
+        (Kind::Submissions, SUBMISSIONS, "submissions"),
+    ] {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.base_port + offset));
+        let refusal: &[u8] =
+            if kind == Kind::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
+        let listener = Listener::bind(address, name, Limits::default(), refusal)
+            .await
+            .with_context(|| format!("cannot listen on {address} for {name}; try another --base-port"))?;
+        addresses.push(listener.address()?);
+        let mode = Mode { settings: settings(kind), tls: Some(tls.acceptor.clone()) };
+        let services: Services = services.clone();
+        let serve = move |connection| hikyaku_smtp_server::serve(connection, mode.clone(), services.clone());
+        sessions.spawn(listener.run(shutdown.ending(), serve));
+    }
+    if !state.has_mail {
+        deliver_first_mails(addresses[0], state).await.context("cannot deliver the first mails")?;
+        state.has_mail = true;
+        state.save(&arguments.data)?;
+    }
+    announce(arguments, state, &addresses, tls)?;
+    wait_for_signal().await?;
+    tracing::info!("ending");
+    shutdown.begin();
+    while sessions.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn announce(
+    arguments: &Arguments,
+    state: &State,
+    addresses: &[SocketAddr],
+    tls: &Certificates,
+) -> anyhow::Result<()> {
+    let ready = Ready {
+        smtp: addresses[0],
+        submission: addresses[1],
+        submissions: addresses[2],
+        ca: &tls.authority,
+        tenants: state.tenants.iter().map(ready_tenant).collect(),
+    };
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string(&ready)?)?;
+    } else {
+        writeln!(out, "\nHikyaku demo is ready.\n")?;
+        writeln!(
+            out,
+            "  SMTP         {}   mail for the accounts below, from anybody on this machine",
+            ready.smtp
+        )?;
+        writeln!(out, "  Submission   {}   with STARTTLS, for signed-in senders", ready.submission)?;
+        writeln!(out, "  Submissions  {}   the same under TLS from the start", ready.submissions)?;
+        writeln!(out, "  CA           {}\n", ready.ca.display())?;
+        for tenant in &ready.tenants {
+            writeln!(out, "  {}", tenant.name)?;
+            for account in &tenant.accounts {
+                writeln!(out, "    {:<28} {}", account.address, account.password)?;
+            }
+        }
+        writeln!(
+            out,
+            "\nCtrl-C ends it. `hikyaku check store --data {}` then examines its mail.",
+            arguments.data.display()
+        )?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn ready_tenant(tenant: &TenantState) -> ReadyTenant<'_> {
+    let accounts = tenant.accounts.iter();
+    ReadyTenant {
+        name: &tenant.name,
+        domains: [ReadyDomain { name: &tenant.domain }],
+        accounts: accounts
+            .map(|account| ReadyAccount { address: &account.address, password: &account.password })
+            .collect(),
+    }
+}
+
+impl State {
+    fn load_or_make(data: &Path) -> anyhow::Result<Self> {
+        let file = data.join("demo.json");
+        match fs::read_to_string(&file) {
+            Ok(text) => {
+                serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let state = Self::make();
+                state.save(data)?;
+                Ok(state)
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+        }
+    }
+
+    fn make() -> Self {
+        let account = |name: &str, domain: &str| AccountState {
+            address: format!("{name}@{domain}"),
+            id: AccountId::random(&SystemRandom).to_string(),
+            password: password(),
+        };
+        let tenants = TENANTS.iter().map(|(name, domain, accounts)| TenantState {
+            name: (*name).to_owned(),
+            id: TenantId::random(&SystemRandom).to_string(),
+            domain: (*domain).to_owned(),
+            accounts: accounts.iter().map(|name| account(name, domain)).collect(),
+        });
+        Self { tenants: tenants.collect(), has_mail: false }
+    }
+
+    /// Written beside and renamed, so that a crash leaves the old or the new one.
+    fn save(&self, data: &Path) -> anyhow::Result<()> {
+        write_private(&data.join("demo.json"), serde_json::to_string_pretty(self)?.as_bytes())
+    }
+
+    fn directory(&self) -> anyhow::Result<Directory> {
+        let (mut domains, mut entries) = (Vec::new(), Vec::new());
+        for tenant in &self.tenants {
+            domains.push(DomainEntry { name: Domain::parse(&tenant.domain)?, tag_separator: Some('+') });
+            for account in &tenant.accounts {
+                let home = AccountHome {
+                    tenant: tenant.id.parse()?,
+                    account: account.id.parse()?,
+                    shard: ShardId(0),
+                };
+                let found = Account {
+                    home,
+                    address: Address::parse(&account.address)?,
+                    quota: Quota(Some(ACCOUNT_BYTES)),
+                    pool: Quota(Some(TENANT_BYTES)),
+                };
+                let password = PasswordHash::of(account.password.as_bytes(), &SystemRandom)?;
+                entries.push(Entry { account: found, aliases: Vec::new(), password });
+            }
+        }
+        Ok(Directory::new(domains, entries, Passwords::new(2), &SystemRandom)?)
+    }
+}
+
+/// 96 random bits that can be typed.
+fn password() -> String {
+    let mut bits = [0u8; 12];
+    SystemRandom.fill(&mut bits);
+    URL_SAFE_NO_PAD.encode(bits)
+}
+
+fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let beside = file.with_extension("new");
+    let write = || {
+        let mut out =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        out.write_all(bytes)?;
+        out.sync_all()?;
+        fs::rename(&beside, file)
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// An authority of the demo's own, and a certificate for `localhost` and `mx.demo`.
+struct Certificates {
+    authority: PathBuf,
+    acceptor: TlsAcceptor,
+}
+
+impl Certificates {
+    fn load_or_make(folder: &Path) -> anyhow::Result<Self> {
+        let (authority, chain, key) =
+            (folder.join("ca.pem"), folder.join("chain.pem"), folder.join("key.pem"));
+        if !key.exists() {
+            fs::create_dir_all(folder)?;
+            let made = make_certificates()?;
+            fs::write(&authority, made.authority)?;
+            fs::write(&chain, made.chain)?;
+            // Last: it says that all are there.
+            write_private(&key, made.key.as_bytes())?;
+        }
+        let acceptor = TlsAcceptor::from_pem(&fs::read(&chain)?, &fs::read(&key)?)?;
+        Ok(Self { authority, acceptor })
+    }
+}
+
+struct Made {
+    authority: String,
+    chain: String,
+    key: String,
+}
+
+fn make_certificates() -> anyhow::Result<Made> {
+    let mut params = rcgen::CertificateParams::new(Vec::new())?;
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Hikyaku demo authority");
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    let authority_key = rcgen::KeyPair::generate()?;
+    let authority = params.self_signed(&authority_key)?;
+    let issuer = rcgen::Issuer::new(params, authority_key);
+
+    let names = ["localhost", "mx.demo", "127.0.0.1", "::1"].map(str::to_owned);
+    let mut params = rcgen::CertificateParams::new(names)?;
+    params.distinguished_name.push(rcgen::DnType::CommonName, "mx.demo");
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = params.signed_by(&key, &issuer)?;
+    Ok(Made { authority: authority.pem(), chain: certificate.pem(), key: key.serialize_pem() })
+}
+
+/// Subject and text of the first mails; they go to every account.
+const FIRST_MAILS: [(&str, &str, &str); 3] = [
+    (
+        "Welcome",
+        "Welcome to the Hikyaku demo",
+        "This mail came in over SMTP, as any other does.\r\n\r\nYour mailbox is ready.\r\n",
+    ),
+    (
+        "田中一郎",
+        "お見積りの件",
+        "お世話になっております。\r\n\r\n先日ご依頼いただきましたお見積りをお送りいたします。\r\nご確認のほど、よろしくお願い申し上げます。\r\n",
+    ),
+    (
+        "佐藤花子",
+        "会議室変更のお知らせ",
+        "明日の会議は第二会議室に変更になりました。\r\n開始時刻は午前十時のままです。\r\n",
+    ),
+];
+
+/// Over SMTP, like a stranger's.
+async fn deliver_first_mails(smtp: SocketAddr, state: &State) -> anyhow::Result<()> {
+    let mut client = Client::connect(smtp).await?;
+    client.command("EHLO client.demo", 250).await?;
+    let date = SystemClock.now().to_rfc5322();
+    for tenant in &state.tenants {
+        for (number, (name, subject, text)) in FIRST_MAILS.iter().enumerate() {
+            client.command("MAIL FROM:<hello@client.demo> BODY=8BITMIME", 250).await?;
+            for account in &tenant.accounts {
+                client.command(&format!("RCPT TO:<{}>", account.address), 250).await?;
+            }
+            client.command("DATA", 354).await?;
+            let mail = format!(
+                "From: {} <hello@client.demo>\r\nTo: {}: ;\r\nSubject: {}\r\nDate: {date}\r\n\
+                 Message-ID: <{number}.{}@client.demo>\r\nMIME-Version: 1.0\r\n\
+                 Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}.",
+                encoded(name),
+                encoded(&tenant.name),
+                encoded(subject),
+                tenant.id
+            );
+            client.command(&mail, 250).await?;
+        }
+    }
+    client.command("QUIT", 221).await
+}
+
+/// An encoded word (RFC 2047). These texts are short: one is enough.
+fn encoded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    format!("=?utf-8?B?{}?=", base64::engine::general_purpose::STANDARD.encode(text))
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        let mut client = Self(BufReader::new(TcpStream::connect(address).await?));
+        client.expect(220).await?;
+        Ok(client)
+    }
+
+    async fn command(&mut self, text: &str, expected: u16) -> anyhow::Result<()> {
+        self.0.get_mut().write_all(format!("{text}\r\n").as_bytes()).await?;
+        self.expect(expected).await
+    }
+
+    /// Reads one reply.
+    async fn expect(&mut self, expected: u16) -> anyhow::Result<()> {
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).await? == 0 {
+                bail!("the server closed the connection");
+            }
+            if !line.starts_with(&expected.to_string()) {
+                bail!("expected {expected}, got {}", line.trim_end());
+            }
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a server process is made of, in the order in which it is opened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hikyaku_directory::Directory;
+use hikyaku_mailstore::{KeyCleaner, account};
+use hikyaku_smtp_server::{Budget, Services};
+use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
+use hikyaku_telemetry::Metrics;
+use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
+use tokio::runtime::Runtime;
+
+/// The tables of everything that keeps state.
+pub(crate) const COMPONENTS: [&Component; 3] =
+    [&hikyaku_store::CONTENT_SCHEMA, &hikyaku_mailstore::SCHEMA, &hikyaku_trace::SCHEMA];
+
+const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
+
+/// Memory for content that is coming in over all sessions.
+const CONTENT_BYTES: usize = 512 << 20;
+
+/// An open installation. Its data folder is locked as long as this lives.
+pub(crate) struct Installation {
+    pub(crate) store: Arc<Store>,
+    pub(crate) content: Arc<Content>,
+    pub(crate) ids: Arc<RisingIds>,
+    _lock: DataLock,
+}
+
+impl Installation {
+    /// Opens databases that are up to date. Outside the runtime, which it borrows.
+    pub(crate) fn open(
+        data: &Path,
+        location: &Location,
+        metrics: &mut Metrics,
+        runtime: &Runtime,
+    ) -> anyhow::Result<Self> {
+        let lock = DataLock::take(data)?;
+        Self::open_locked(lock, data, location, metrics, runtime)
+    }
+
+    /// The same for a folder that is locked already.
+    pub(crate) fn open_locked(
+        lock: DataLock,
+        data: &Path,
+        location: &Location,
+        metrics: &mut Metrics,
+        runtime: &Runtime,
+    ) -> anyhow::Result<Self> {
+        let store = Store::open(location, &Options::default(), &COMPONENTS, metrics.of_crate("store"))?;
+        let objects = Objects::folder(&data.join("objects"))?;
+        let (content, ids) = runtime.block_on(async {
+            let content = Content::open(&store, objects, &SystemRandom).await?;
+            let ids = rising_ids(&store).await?;
+            Ok::<_, StoreError>((content, ids))
+        })?;
+        Ok(Self { store: Arc::new(store), content: Arc::new(content), ids: Arc::new(ids), _lock: lock })
+    }
+
+    /// What SMTP sessions work with. Must be called inside the runtime: it starts the
+    /// forgetting of delivery keys.
+    pub(crate) fn smtp(&self, directory: Arc<Directory>, largest: usize) -> Services {
+        let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
+        tokio::spawn(cleaning);
+        Services {
+            store: Arc::clone(&self.store),
+            content: Arc::clone(&self.content),
+            directory,
+            keys,
+            ids: Arc::clone(&self.ids),
+            clock: Arc::new(SystemClock) as Arc<dyn Clock>,
+            random: Arc::new(SystemRandom) as Arc<dyn Random>,
+            budget: Budget::new(CONTENT_BYTES, largest),
+        }
+    }
+}
+
+/// Prepares every shard for writing, and makes ids that rise above all that it has.
+async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
+    let ids = RisingIds::new(NodeId::new(0).expect("0 is a node"));
+    let now = SystemClock.now();
+    for shard in store.shards() {
+        let scope = || Scope::service(&MAINTENANCE, shard, None).expect("maintenance is a service");
+        store.write(scope(), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await?;
+        let newest = store.read(scope(), "store.newest", |tx| {
+            Ok::<_, StoreError>(account::last_ids(tx)?.max(hikyaku_trace::last_id(tx)?))
+        });
+        ids.start_above(newest.await?);
+    }
+    Ok(ids)
+}
