@@ -529,7 +529,7 @@ mod tests {
                     Some(false) => framer.refuse_message(),
                     None => {}
                 }
-                if line.ends_with("IDLE") {
+                if line.starts_with("command ") && line.ends_with("IDLE") {
                     framer.expect_line();
                 }
                 log.push(line);
