@@ -99,9 +99,9 @@ pub struct Announced<'a> {
 pub enum Refusal {
     /// The command is longer than `line_bytes`: BAD.
     LineTooLong,
-    /// Its literals are larger than `literal_bytes`: BAD, or NO [TOOBIG].
+    /// Its literals are larger than `literal_bytes`: BAD, or `NO [TOOBIG]`.
     LiteralTooLarge,
-    /// A message is larger than `message_bytes`: NO [TOOBIG] (RFC 7889 section 4).
+    /// A message is larger than `message_bytes`: `NO [TOOBIG]` (RFC 7889 section 4).
     MessageTooLarge,
     /// The server called [`Framer::refuse_message`], and knows why.
     Decided,
@@ -529,7 +529,7 @@ mod tests {
                     Some(false) => framer.refuse_message(),
                     None => {}
                 }
-                if line.ends_with("IDLE") {
+                if line.starts_with("command ") && line.ends_with("IDLE") {
                     framer.expect_line();
                 }
                 log.push(line);

@@ -33,7 +33,7 @@ pub struct Resolved {
     /// The messages meant that are still there.
     pub uids: UidSet,
     /// The messages meant that are gone, but not told yet: for sequence numbers the answer
-    /// may be NO [EXPUNGEISSUED] (RFC 5530).
+    /// may be `NO [EXPUNGEISSUED]` (RFC 5530).
     pub gone: UidSet,
 }
 

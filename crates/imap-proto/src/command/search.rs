@@ -33,7 +33,7 @@ pub struct Search {
     /// What to answer with; `None`: the SEARCH response of RFC 3501.
     pub returns: Option<SearchReturn>,
     /// Charset of the strings, as written; `None`: US-ASCII, or UTF-8 by RFC 9051. For one
-    /// that the server does not know it answers NO [BADCHARSET].
+    /// that the server does not know it answers `NO [BADCHARSET]`.
     pub charset: Option<String>,
     /// A message is found if it satisfies this.
     pub key: SearchKey,
