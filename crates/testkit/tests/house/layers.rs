@@ -13,7 +13,7 @@ struct Layer {
 }
 
 /// From the bottom up. A new crate gets its place here, and its line in `ARCHITECTURE.md`.
-const LAYERS: [Layer; 8] = [
+const LAYERS: [Layer; 9] = [
     Layer { name: "base", crates: &["types", "telemetry"], among_themselves: true },
     Layer {
         name: "wire",
@@ -28,6 +28,7 @@ const LAYERS: [Layer; 8] = [
     },
     Layer { name: "decisions", crates: &["access", "sender-auth", "filter"], among_themselves: false },
     Layer { name: "background", crates: &["jobs"], among_themselves: false },
+    Layer { name: "listeners", crates: &["net"], among_themselves: false },
     Layer {
         name: "servers",
         crates: &[
