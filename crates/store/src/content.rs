@@ -210,6 +210,7 @@ impl Content {
     ///
     /// # Errors
     /// [`ContentError`], temporary.
+    #[expect(clippy::too_many_arguments, reason = "everything that a transaction must not ask for itself")]
     pub async fn prepare(
         &self,
         store: &Store,
