@@ -222,10 +222,8 @@ async fn one(store: &TestStore, cleaner: &KeyCleaner, content: &[u8], id: &str, 
     let scope = |tenant: TenantId| {
         Scope::service(&DELIVERY, SHARD, Some(tenant)).expect("a service").weighing(weight)
     };
-    let delivered = store
-        .store
-        .write(scope(home.tenant), "mailstore.deliver", move |tx| deliver::deliver(tx, &delivery))
-        .await;
+    let delivered =
+        store.store.write(scope(home.tenant), "mailstore.deliver", move |tx| deliver(tx, &delivery)).await;
     delivered.expect("the delivery succeeds");
     // The peer's next command shows that it had our reply.
     for key in keys {
