@@ -1,6 +1,6 @@
 //! The PostgreSQL engine: a pool of connections, each with a thread of its own, that take
-//! work from one fair queue. One closure is one transaction at READ COMMITTED; the server
-//! groups the flushes.
+//! work from one fair queue. One closure is one transaction, at READ COMMITTED if it writes; a
+//! reading one sees one snapshot. The server groups the flushes.
 //!
 //! Invariants:
 //! - a closure is run again only if its COMMIT was never sent: after a deadlock or a
@@ -23,7 +23,7 @@ use crate::dialect::SCOPED_ROLE;
 use crate::error::Failure;
 use crate::fair::FairQueue;
 use crate::hints::Hints;
-use crate::job::{Verdict, Waiting};
+use crate::job::{Access, Verdict, Waiting};
 use crate::metrics::DatabaseMetrics;
 use crate::scope::Visible;
 use crate::sql::Sql;
@@ -268,7 +268,7 @@ impl Worker {
             }
         }
         let Some(session) = &mut self.session else { unreachable!("connected just above") };
-        if let Err(error) = session.client.batch_execute(&begin(waiting.route.visible)) {
+        if let Err(error) = session.client.batch_execute(&begin(waiting.access, waiting.route.visible)) {
             let error = EngineError::from(error);
             return Run::Again(error.failure, error.cause);
         }
@@ -325,14 +325,18 @@ impl Worker {
 }
 
 /// Opens a transaction that sees what its scope may see, in one round trip.
-fn begin(visible: Visible) -> String {
+fn begin(access: Access, visible: Visible) -> String {
+    let begin = match access {
+        Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Access::Write => "BEGIN",
+    };
     match visible {
-        Visible::All => "BEGIN".into(),
+        Visible::All => begin.into(),
         Visible::Tenant(tenant) => {
-            format!("BEGIN; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'", tenant.as_i64())
+            format!("{begin}; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'", tenant.as_i64())
         }
         Visible::Account(tenant, account) => format!(
-            "BEGIN; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'; SET LOCAL app.account = '{}'",
+            "{begin}; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'; SET LOCAL app.account = '{}'",
             tenant.as_i64(),
             account.as_i64()
         ),
