@@ -33,6 +33,10 @@ use crate::{Options, StoreError};
 
 /// How often a closure is run at the most.
 const MOST_RUNS: u32 = 5;
+/// How long a transaction that met another one waits before its second run; each further
+/// wait is twice as long. Without it, it can take a lock that it has just lost before the
+/// other one, which waits for that lock, is awake: they would meet again, five times in a row.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -251,6 +255,7 @@ impl Worker {
                 Run::Again(_, cause) if runs_left == 0 => return Err(StoreError::Failed { label, cause }),
                 Run::Again(..) => {
                     self.metrics.retries.inc();
+                    std::thread::sleep(RETRY_PAUSE * 2u32.pow(MOST_RUNS - runs_left - 1));
                 }
             }
         }
@@ -273,14 +278,15 @@ impl Worker {
             return Run::Again(error.failure, error.cause);
         }
         let verdict = waiting.job.run(Tx::new(EngineTx::Postgres(session), frame));
-        match (verdict, frame.failure) {
+        let failed = frame.failure.take();
+        match (verdict, failed.as_ref().map(|error| error.failure)) {
             (Verdict::Commit, None) => match session.client.batch_execute("COMMIT") {
                 Ok(()) => Run::Ended(Verdict::Commit),
                 Err(error) => self.commit_failed(waiting.label, &error),
             },
             (_, Some(failure @ (Failure::Retry | Failure::Connection))) => {
                 self.roll_back();
-                Run::Again(failure, format!("{failure:?}"))
+                Run::Again(failure, failed.map(|error| error.cause).unwrap_or_default())
             }
             (Verdict::Commit, Some(Failure::Other)) => {
                 // The closure swallowed an error; the server would turn COMMIT into ROLLBACK.
