@@ -171,7 +171,7 @@ const COUNT_IN_ROOT: AccountSql = AccountSql::new(
 const COUNT_IN_MAILBOX: AccountSql = AccountSql::new(
     "UPDATE mailbox SET uidnext = uidnext + 1, messages = messages + 1, unseen = unseen + $4, bytes = bytes + $3,
         modseq = $5
-     WHERE account = $1 AND mailbox = $2 AND parent <> -2 RETURNING uidnext - 1",
+     WHERE account = $1 AND mailbox = $2 AND mailbox > 0 AND parent <> -2 RETURNING uidnext - 1",
 );
 const HAS_ROOT: AccountSql = AccountSql::new("SELECT 1 FROM mailbox WHERE account = $1 AND mailbox = 0");
 
@@ -195,10 +195,13 @@ pub fn deliver(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<Vec<Outcom
     for part in &delivery.parts {
         places.push(place_part(tx, delivery, part, &mut outcomes)?);
     }
-    for (part, places) in delivery.parts.iter().zip(&places) {
+    // Each tenant has a content and a usage row here, locked in the order of the tenants.
+    let mut placed: Vec<_> = delivery.parts.iter().zip(&places).collect();
+    placed.sort_by_key(|(part, _)| part.tenant);
+    for (part, places) in &placed {
         write_part(tx, delivery, part, places)?;
     }
-    for (part, places) in delivery.parts.iter().zip(&places) {
+    for (part, places) in &placed {
         let bytes: u64 = places.iter().map(|place| place.size).sum();
         let (messages, bytes) = (signed(places.len() as u64), signed(bytes));
         if messages > 0 && !usage::add(&mut tx.tenant(part.tenant), messages, bytes, part.pool)? {

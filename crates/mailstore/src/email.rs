@@ -54,7 +54,7 @@ const COUNT_IN_ROOT: AccountSql = AccountSql::new(
 const COUNT_IN_MAILBOX: AccountSql = AccountSql::new(
     "UPDATE mailbox SET uidnext = uidnext + $3, messages = messages + $3, unseen = unseen + $4, bytes = bytes + $5,
         modseq = $6
-     WHERE account = $1 AND mailbox = $2 AND parent <> -2 RETURNING uidnext - $3, uidvalidity",
+     WHERE account = $1 AND mailbox = $2 AND mailbox > 0 AND parent <> -2 RETURNING uidnext - $3, uidvalidity",
 );
 
 /// Writes email, thread and entry, and tells watchers after the commit.

@@ -4,6 +4,8 @@
 //! Everything that changes more than [`STEP`] entries is done by its caller in steps, but
 //! COPY and MOVE, which are atomic.
 
+use std::collections::HashSet;
+
 use hikyaku_store::{AccountSql, AccountTx, Row, StoreError, release};
 use hikyaku_types::{ContentId, EmailId, Timestamp};
 
@@ -144,7 +146,7 @@ pub fn entries(
     tx.rows(AFTER, &[mailbox.into(), after.into(), limit.into()], read)
 }
 
-/// The entries with these UIDs, in their order; what is gone is left out.
+/// The entries with these UIDs, in their order, each once; what is gone is left out.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -154,7 +156,8 @@ pub fn find_entries(
     uids: &[u32],
 ) -> Result<Vec<Entry>, StoreError> {
     let mut found = Vec::with_capacity(uids.len());
-    for &uid in uids {
+    let mut asked = HashSet::with_capacity(uids.len());
+    for &uid in uids.iter().filter(|uid| asked.insert(**uid)) {
         found.extend(tx.row(ONE, &[mailbox.into(), uid.into()], read)?);
     }
     Ok(found)

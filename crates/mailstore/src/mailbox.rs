@@ -189,7 +189,7 @@ const PLACE: AccountSql = AccountSql::new(
 );
 const PARENT: AccountSql = AccountSql::new("SELECT parent FROM mailbox WHERE account = $1 AND mailbox = $2");
 const SUBSCRIBE: AccountSql = AccountSql::new(
-    "UPDATE mailbox SET subscribed = $3 WHERE account = $1 AND mailbox = $2 AND parent <> -2",
+    "UPDATE mailbox SET subscribed = $3 WHERE account = $1 AND mailbox = $2 AND mailbox > 0 AND parent <> -2",
 );
 const SEQUENCE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET modseq = modseq + 1 WHERE account = $1 AND mailbox = 0 RETURNING modseq",

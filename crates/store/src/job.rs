@@ -9,6 +9,14 @@ use crate::StoreError;
 use crate::scope::{Route, Scoped};
 use crate::tx::Tx;
 
+/// What the closure may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Sees one snapshot and cannot write.
+    Read,
+    Write,
+}
+
 /// What is to be done with the transaction after the closure ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -32,6 +40,7 @@ pub(crate) struct Waiting {
     pub(crate) job: Box<dyn Job>,
     pub(crate) label: &'static str,
     pub(crate) route: Route,
+    pub(crate) access: Access,
     pub(crate) since: Instant,
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Changes go expand, move, contract, so that old and new programs run side by side.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::dialect::{Dialect, SCOPED_ROLE};
@@ -120,9 +120,9 @@ const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (
 fn missing<'c>(
     database: &str,
     components: &'c [&'static Component],
-    recorded: &HashMap<(String, i64), ()>,
+    recorded: &BTreeSet<(String, i64)>,
 ) -> Result<Vec<(&'c Component, &'c Migration)>, MigrateError> {
-    for (component, number) in recorded.keys() {
+    for (component, number) in recorded {
         let known = components.iter().any(|known| {
             known.name == component && known.migrations.iter().any(|step| i64::from(step.number) == *number)
         });
@@ -134,9 +134,7 @@ fn missing<'c>(
     let steps =
         components.iter().flat_map(|component| component.migrations.iter().map(|step| (*component, step)));
     Ok(steps
-        .filter(|(component, step)| {
-            !recorded.contains_key(&(component.name.to_owned(), i64::from(step.number)))
-        })
+        .filter(|(component, step)| !recorded.contains(&(component.name.to_owned(), i64::from(step.number))))
         .collect())
 }
 
@@ -187,9 +185,9 @@ pub(crate) fn sqlite(
     Ok(done)
 }
 
-fn recorded_in_sqlite(connection: &rusqlite::Connection) -> rusqlite::Result<HashMap<(String, i64), ()>> {
+fn recorded_in_sqlite(connection: &rusqlite::Connection) -> rusqlite::Result<BTreeSet<(String, i64)>> {
     let mut statement = connection.prepare("SELECT component, number FROM migration")?;
-    let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), ())))?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
 
@@ -215,12 +213,11 @@ pub(crate) fn postgres(
         client.batch_execute(&Dialect::Postgres.ddl(RECORD)).map_err(failed)?;
         make_role(&mut client, database)?;
     }
-    let recorded: HashMap<(String, i64), ()> = match client
-        .query("SELECT component, number FROM migration", &[])
+    let recorded: BTreeSet<(String, i64)> = match client.query("SELECT component, number FROM migration", &[])
     {
-        Ok(rows) => rows.iter().map(|row| ((row.get(0), row.get(1)), ())).collect(),
+        Ok(rows) => rows.iter().map(|row| (row.get(0), row.get(1))).collect(),
         // Nothing was ever migrated here.
-        Err(error) if error.code() == Some(&::postgres::error::SqlState::UNDEFINED_TABLE) => HashMap::new(),
+        Err(error) if error.code() == Some(&::postgres::error::SqlState::UNDEFINED_TABLE) => BTreeSet::new(),
         Err(error) => return Err(failed(error)),
     };
     let steps = missing(database, components, &recorded)?;

@@ -1,6 +1,6 @@
 //! The PostgreSQL engine: a pool of connections, each with a thread of its own, that take
-//! work from one fair queue. One closure is one transaction at READ COMMITTED; the server
-//! groups the flushes.
+//! work from one fair queue. One closure is one transaction, at READ COMMITTED if it writes; a
+//! reading one sees one snapshot. The server groups the flushes.
 //!
 //! Invariants:
 //! - a closure is run again only if its COMMIT was never sent: after a deadlock or a
@@ -23,7 +23,7 @@ use crate::dialect::SCOPED_ROLE;
 use crate::error::Failure;
 use crate::fair::FairQueue;
 use crate::hints::Hints;
-use crate::job::{Verdict, Waiting};
+use crate::job::{Access, Verdict, Waiting};
 use crate::metrics::DatabaseMetrics;
 use crate::scope::Visible;
 use crate::sql::Sql;
@@ -33,6 +33,10 @@ use crate::{Options, StoreError};
 
 /// How often a closure is run at the most.
 const MOST_RUNS: u32 = 5;
+/// How long a transaction that met another one waits before its second run; each further
+/// wait is twice as long. Without it, it can take a lock that it has just lost before the
+/// other one, which waits for that lock, is awake: they would meet again, five times in a row.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -251,6 +255,7 @@ impl Worker {
                 Run::Again(_, cause) if runs_left == 0 => return Err(StoreError::Failed { label, cause }),
                 Run::Again(..) => {
                     self.metrics.retries.inc();
+                    std::thread::sleep(RETRY_PAUSE * 2u32.pow(MOST_RUNS - runs_left - 1));
                 }
             }
         }
@@ -268,19 +273,20 @@ impl Worker {
             }
         }
         let Some(session) = &mut self.session else { unreachable!("connected just above") };
-        if let Err(error) = session.client.batch_execute(&begin(waiting.route.visible)) {
+        if let Err(error) = session.client.batch_execute(&begin(waiting.access, waiting.route.visible)) {
             let error = EngineError::from(error);
             return Run::Again(error.failure, error.cause);
         }
         let verdict = waiting.job.run(Tx::new(EngineTx::Postgres(session), frame));
-        match (verdict, frame.failure) {
+        let failed = frame.failure.take();
+        match (verdict, failed.as_ref().map(|error| error.failure)) {
             (Verdict::Commit, None) => match session.client.batch_execute("COMMIT") {
                 Ok(()) => Run::Ended(Verdict::Commit),
                 Err(error) => self.commit_failed(waiting.label, &error),
             },
             (_, Some(failure @ (Failure::Retry | Failure::Connection))) => {
                 self.roll_back();
-                Run::Again(failure, format!("{failure:?}"))
+                Run::Again(failure, failed.map(|error| error.cause).unwrap_or_default())
             }
             (Verdict::Commit, Some(Failure::Other)) => {
                 // The closure swallowed an error; the server would turn COMMIT into ROLLBACK.
@@ -325,14 +331,18 @@ impl Worker {
 }
 
 /// Opens a transaction that sees what its scope may see, in one round trip.
-fn begin(visible: Visible) -> String {
+fn begin(access: Access, visible: Visible) -> String {
+    let begin = match access {
+        Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Access::Write => "BEGIN",
+    };
     match visible {
-        Visible::All => "BEGIN".into(),
+        Visible::All => begin.into(),
         Visible::Tenant(tenant) => {
-            format!("BEGIN; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'", tenant.as_i64())
+            format!("{begin}; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'", tenant.as_i64())
         }
         Visible::Account(tenant, account) => format!(
-            "BEGIN; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'; SET LOCAL app.account = '{}'",
+            "{begin}; SET LOCAL ROLE {SCOPED_ROLE}; SET LOCAL app.tenant = '{}'; SET LOCAL app.account = '{}'",
             tenant.as_i64(),
             account.as_i64()
         ),

@@ -308,11 +308,18 @@ fn read(connection: &Connection, queue: &FairQueue<Waiting>, metrics: &DatabaseM
         let begun = Instant::now();
         let outcome = snapshot(connection, &mut waiting, &mut frame);
         metrics.ran(&frame, begun.elapsed());
-        let outcome = outcome.map(|verdict| metrics.ended(waiting.label, verdict)).map_err(|error| {
+        let outcome = match outcome {
+            Ok(Verdict::Commit) if frame.failure.is_some() => Err(swallowed(waiting.label)),
+            Ok(verdict) => {
+                metrics.ended(waiting.label, verdict);
+                Ok(())
+            }
+            Err(error) => Err(StoreError::Failed { label: waiting.label, cause: error.to_string() }),
+        };
+        if let Err(error) = &outcome {
             tracing::error!(%error, label = waiting.label, "a read failed");
             metrics.failed(waiting.label);
-            StoreError::Failed { label: waiting.label, cause: error.to_string() }
-        });
+        }
         waiting.job.finish(outcome);
     }
 }

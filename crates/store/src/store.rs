@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::fair::Refused;
 use crate::hints::Hints;
-use crate::job::{Call, Waiting};
+use crate::job::{Access, Call, Waiting};
 use crate::metrics::DatabaseMetrics;
 use crate::migrate::{self, Applied, Component, Mode};
 use crate::postgres::Postgres;
@@ -75,12 +75,6 @@ pub struct Store {
     engines: BTreeMap<Database, Engine>,
     hints: Hints,
     location: Location,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
 }
 
 fn databases(options: &Options) -> Vec<Database> {
@@ -205,7 +199,7 @@ impl Store {
         let (reply, waits) = oneshot::channel();
         let route = scope.route();
         let job = Box::new(Call { scope, label, closure, result: None, reply });
-        let waiting = Waiting { job, label, route, since: Instant::now() };
+        let waiting = Waiting { job, label, route, access, since: Instant::now() };
         let queue = match (self.engines.get(&route.database), access) {
             (Some(Engine::Sqlite(sqlite)), Access::Write) => sqlite.writes(),
             (Some(Engine::Sqlite(sqlite)), Access::Read) => sqlite.reads(),

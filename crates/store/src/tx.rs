@@ -28,7 +28,7 @@ pub(crate) struct Frame {
     rows: u64,
     /// The first statement that failed, and how. The closure may have turned the error into
     /// its own, so it is kept here too.
-    pub(crate) failure: Option<Failure>,
+    pub(crate) failure: Option<EngineError>,
     /// What to announce after the commit.
     pub(crate) hints: Vec<Hint>,
 }
@@ -119,13 +119,13 @@ impl<'t> Tx<'t> {
     }
 
     fn failed(&mut self, error: EngineError) -> StoreError {
-        self.frame.failure.get_or_insert(error.failure);
+        self.frame.failure.get_or_insert_with(|| error.clone());
         StoreError::Failed { label: self.frame.label, cause: error.cause }
     }
 }
 
 /// A statement that failed in its engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EngineError {
     pub(crate) failure: Failure,
     pub(crate) cause: String,

@@ -113,7 +113,8 @@ pub fn imap_view(data: &[u8]) {
     let mut client = there.clone();
     let mut next_uid = there.last().copied().unwrap_or(0) + 1;
     let mut view: View = there.iter().filter_map(|uid| Uid::new(*uid)).collect();
-    for pair in operations.chunks_exact(2) {
+    // Everything is compared after each step, so many steps would take the square of their time.
+    for pair in operations.chunks_exact(2).take(1_000) {
         let argument = u32::from(pair[1]);
         match pair[0] % 5 {
             0 | 1 => {
