@@ -231,7 +231,7 @@ impl Rig {
         let of = |registry: &Registry| {
             let mut text = String::new();
             prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
-            let count = text.lines().find_map(|line| line.strip_prefix("hikyaku_store_retries_total "));
+            let count = text.lines().find_map(|line| line.strip_prefix("retries_total "));
             count.expect("the store counts retries").parse::<u64>().unwrap()
         };
         self.registries.iter().map(of).sum()

@@ -70,6 +70,7 @@ impl DatabaseMetrics {
         );
         registry.register("batch", "Closures in one SQLite group commit", metrics.batch.clone());
         registry.register("wal_pages", "Pages written to SQLite's log", metrics.wal_pages.clone());
+        registry.register("checkpoints", "Times SQLite's log was copied back", metrics.checkpoints.clone());
         registry.register(
             "retries",
             "PostgreSQL transactions run again after a conflict",

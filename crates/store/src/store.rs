@@ -114,7 +114,8 @@ impl Store {
         }
     }
 
-    /// Opens every database. They must be up to date: see [`Store::migrate`].
+    /// Opens every database. They must be up to date: see [`Store::migrate`]. Metrics are
+    /// registered as they are named here: the caller gives the crate's own registry.
     ///
     /// This waits for the disk and for PostgreSQL: call it outside any async runtime.
     ///
@@ -126,7 +127,7 @@ impl Store {
         components: &[&'static Component],
         registry: &mut Registry,
     ) -> Result<Self, MigrateError> {
-        let metrics = DatabaseMetrics::new(registry.sub_registry_with_prefix("hikyaku_store"));
+        let metrics = DatabaseMetrics::new(registry);
         let hints = Hints::default();
         let mut engines = BTreeMap::new();
         for database in databases(options) {

@@ -318,7 +318,7 @@ fn what_waits_shares_one_commit() {
     let store = Store::open(&mail.location, &mail.options, &COMPONENTS, &mut registry).unwrap();
     mail.store = Arc::new(store);
     let before =
-        (metric(&registry, "hikyaku_store_batch_count"), metric(&registry, "hikyaku_store_batch_sum"));
+        (metric(&registry, "batch_count"), metric(&registry, "batch_sum"));
     let (gate, held) = hold_writer(&mail);
     let calls: Vec<_> = (1..=WRITES).map(|n| write(&mail, "test.put", move |tx| Ok(put(tx, n)?))).collect();
     gate.open();
@@ -326,11 +326,11 @@ fn what_waits_shares_one_commit() {
     for call in calls {
         mail.block_on(call).unwrap();
     }
-    let commits = metric(&registry, "hikyaku_store_batch_count") - before.0;
-    let closures = metric(&registry, "hikyaku_store_batch_sum") - before.1;
+    let commits = metric(&registry, "batch_count") - before.0;
+    let closures = metric(&registry, "batch_sum") - before.1;
     assert_eq!((commits, closures), (2.0, 101.0), "one commit for the gate, one for all that waited");
     assert_eq!(
-        metric(&registry, "hikyaku_store_calls_total{label=\"test.put\",outcome=\"committed\"}"),
+        metric(&registry, "calls_total{label=\"test.put\",outcome=\"committed\"}"),
         100.0
     );
     assert_eq!(mail.read(all).unwrap().len(), 100);

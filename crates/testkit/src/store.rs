@@ -306,7 +306,9 @@ fn open(
     now: Timestamp,
 ) -> (Arc<Store>, Arc<Content>) {
     *registry = Registry::default();
-    let store = Store::open(location, options, &COMPONENTS, registry).expect("the store opens");
+    let store =
+        Store::open(location, options, &COMPONENTS, registry.sub_registry_with_prefix("hikyaku_store"))
+            .expect("the store opens");
     let objects = Objects::folder(&folder.join("objects")).expect("a folder of objects");
     let content = runtime.block_on(Content::open(&store, objects, random)).expect("content opens");
     let scope = Scope::service(&DELIVERY, SHARD, None).expect("a service");
