@@ -317,8 +317,7 @@ fn what_waits_shares_one_commit() {
     let mut registry = Registry::default();
     let store = Store::open(&mail.location, &mail.options, &COMPONENTS, &mut registry).unwrap();
     mail.store = Arc::new(store);
-    let before =
-        (metric(&registry, "batch_count"), metric(&registry, "batch_sum"));
+    let before = (metric(&registry, "batch_count"), metric(&registry, "batch_sum"));
     let (gate, held) = hold_writer(&mail);
     let calls: Vec<_> = (1..=WRITES).map(|n| write(&mail, "test.put", move |tx| Ok(put(tx, n)?))).collect();
     gate.open();
@@ -329,10 +328,7 @@ fn what_waits_shares_one_commit() {
     let commits = metric(&registry, "batch_count") - before.0;
     let closures = metric(&registry, "batch_sum") - before.1;
     assert_eq!((commits, closures), (2.0, 101.0), "one commit for the gate, one for all that waited");
-    assert_eq!(
-        metric(&registry, "calls_total{label=\"test.put\",outcome=\"committed\"}"),
-        100.0
-    );
+    assert_eq!(metric(&registry, "calls_total{label=\"test.put\",outcome=\"committed\"}"), 100.0);
     assert_eq!(mail.read(all).unwrap().len(), 100);
 }
 

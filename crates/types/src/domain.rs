@@ -39,9 +39,7 @@ impl Domain {
         if text.len() > 1024 {
             return Err(DomainError::TooLong);
         }
-        let ascii = Uts46::new()
-            .to_ascii(text.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Ignore)
-            .map_err(|_| invalid())?;
+        let ascii = to_ascii(text).ok_or_else(invalid)?;
         let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
         if ascii.split('.').any(str::is_empty) {
             return Err(invalid());
@@ -53,10 +51,10 @@ impl Domain {
         if ascii.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
             return Err(invalid());
         }
-        // What an A-label decodes to must be what it was made from: a forged `xn--` label
-        // that decodes to something else would give one domain two keys.
+        // The form that people read must lead back to the same name: a forged `xn--` label
+        // (of another `xn--`, RFC 5891 section 4.2.3.1) would give one domain two keys.
         let (unicode, valid) = Uts46::new().to_unicode(ascii.as_bytes(), AsciiDenyList::STD3, Hyphens::Allow);
-        if valid.is_err() || unicode.chars().any(char::is_control) {
+        if valid.is_err() || to_ascii(&unicode).as_deref() != Some(ascii) {
             return Err(invalid());
         }
         Ok(Self(ascii.into()))
@@ -76,6 +74,13 @@ impl Domain {
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.strip_suffix(&*other.0).is_some_and(|left| left.is_empty() || left.ends_with('.'))
     }
+}
+
+fn to_ascii(text: &str) -> Option<String> {
+    Uts46::new()
+        .to_ascii(text.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Ignore)
+        .ok()
+        .map(|ascii| ascii.into_owned())
 }
 
 impl fmt::Display for Domain {
@@ -141,6 +146,7 @@ mod tests {
             "a\0.example",
             "a\r\n.example",
             "xn--.example",
+            "xn--xn--gg9eggxn--gg9e.jp",
             "\u{200d}.example",
         ] {
             assert!(Domain::parse(text).is_err(), "{text:?}");
