@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
+use hikyaku_imap_server::{Mode as ImapMode, Start};
 use hikyaku_mailstore::Quota;
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
@@ -35,24 +36,32 @@ pub(crate) struct Arguments {
     /// Where everything is kept; made if it is not there.
     #[arg(long)]
     data: PathBuf,
-    /// SMTP listens here, submission one above, submission under TLS two above.
+    /// SMTP listens here; submission, submissions, imap and imaps on the four ports above.
     #[arg(long, default_value_t = 2525)]
     base_port: u16,
     /// Print one line of JSON when ready, for programs.
     #[arg(long)]
     json: bool,
+    /// For test suites: more accounts (test1, test2, u1 to u10 @suite.test, password `pass1`),
+    /// sign-in without TLS, and higher limits.
+    #[arg(long)]
+    suite: bool,
 }
 
 /// Distances from the base port.
 const SMTP: u16 = 0;
 const SUBMISSION: u16 = 1;
 const SUBMISSIONS: u16 = 2;
+const IMAP: u16 = 3;
+const IMAPS: u16 = 4;
 
 /// The customers: tenant, domain, accounts.
 const TENANTS: [(&str, &str, [&str; 5]); 2] = [
     ("Sakura Trading", "sakura.demo", ["tanaka", "sato", "suzuki", "info", "postmaster"]),
     ("Northwind Studio", "northwind.demo", ["ann", "bob", "carol", "office", "postmaster"]),
 ];
+
+const SUITE_DOMAIN: &str = "suite.test";
 
 /// What each may store.
 const ACCOUNT_BYTES: u64 = 1 << 30;
@@ -61,6 +70,7 @@ const TENANT_BYTES: u64 = 4 << 30;
 /// `demo.json`.
 #[derive(Serialize, Deserialize)]
 struct State {
+    operator: Login,
     tenants: Vec<TenantState>,
     /// The first mails have been delivered.
     has_mail: bool,
@@ -70,8 +80,16 @@ struct State {
 struct TenantState {
     name: String,
     id: String,
+    admin: Login,
     domain: String,
     accounts: Vec<AccountState>,
+}
+
+/// Who administers; there is nowhere to sign in with it yet.
+#[derive(Serialize, Deserialize)]
+struct Login {
+    user: String,
+    password: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,13 +105,17 @@ struct Ready<'r> {
     smtp: SocketAddr,
     submission: SocketAddr,
     submissions: SocketAddr,
+    imap: SocketAddr,
+    imaps: SocketAddr,
     ca: &'r Path,
+    operator: &'r Login,
     tenants: Vec<ReadyTenant<'r>>,
 }
 
 #[derive(Serialize)]
 struct ReadyTenant<'r> {
     name: &'r str,
+    admin: &'r Login,
     domains: [ReadyDomain<'r>; 1],
     accounts: Vec<ReadyAccount<'r>>,
 }
@@ -110,11 +132,14 @@ struct ReadyAccount<'r> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.base_port == 0 || arguments.base_port > u16::MAX - SUBMISSIONS {
-        bail!("--base-port must be from 1 to {}", u16::MAX - SUBMISSIONS);
+    if arguments.base_port == 0 || arguments.base_port > u16::MAX - IMAPS {
+        bail!("--base-port must be from 1 to {}", u16::MAX - IMAPS);
     }
     let lock = DataLock::take(&arguments.data)?;
     let mut state = State::load_or_make(&arguments.data)?;
+    if arguments.suite {
+        state.add_suite(&arguments.data)?;
+    }
     let location = Location::Folder(arguments.data.clone());
     Store::migrate(&location, &Options::default(), &COMPONENTS)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -140,9 +165,20 @@ async fn serve(
     let settings = |kind| {
         let mut settings = Settings::new(Domain::parse("mx.demo").expect("a domain"), kind);
         settings.offers.start_tls = true;
+        if arguments.suite {
+            // These listeners are on loopback.
+            settings.offers.plain_sign_in_without_tls = true;
+            settings.limits.transactions = u32::MAX;
+            settings.limits.idle_commands = u32::MAX;
+        }
         Arc::new(settings)
     };
-    let services = installation.smtp(directory, usize::try_from(settings(Kind::Mx).limits.size_bytes)?);
+    let limits = match arguments.suite {
+        true => Limits { connections: 10_000, connections_each: 10_000 },
+        false => Limits::default(),
+    };
+    let smtp =
+        installation.smtp(Arc::clone(&directory), usize::try_from(settings(Kind::Mx).limits.size_bytes)?);
     let mut sessions = tokio::task::JoinSet::new();
     let mut addresses = Vec::new();
     for (kind, offset, name) in [
@@ -150,16 +186,24 @@ async fn serve(
         (Kind::Submission, SUBMISSION, "submission"),
         (Kind::Submissions, SUBMISSIONS, "submissions"),
     ] {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.base_port + offset));
         let refusal: &[u8] =
             if kind == Kind::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
-        let listener = Listener::bind(address, name, Limits::default(), refusal)
-            .await
-            .with_context(|| format!("cannot listen on {address} for {name}; try another --base-port"))?;
+        let listener = bind(arguments.base_port + offset, name, limits, refusal).await?;
         addresses.push(listener.address()?);
         let mode = Mode { settings: settings(kind), tls: Some(tls.acceptor.clone()) };
-        let services: Services = services.clone();
+        let services: Services = smtp.clone();
         let serve = move |connection| hikyaku_smtp_server::serve(connection, mode.clone(), services.clone());
+        sessions.spawn(listener.run(shutdown.ending(), serve));
+    }
+    let imap = installation.imap(directory);
+    for (start, offset, name) in [(Start::Clear, IMAP, "imap"), (Start::Tls, IMAPS, "imaps")] {
+        let refusal: &[u8] = if start == Start::Tls { b"" } else { b"* BYE Too many connections\r\n" };
+        let listener = bind(arguments.base_port + offset, name, limits, refusal).await?;
+        addresses.push(listener.address()?);
+        let mut mode = ImapMode::new(start, Some(tls.acceptor.clone()));
+        mode.plain_sign_in_without_tls = arguments.suite;
+        let services = imap.clone();
+        let serve = move |connection| hikyaku_imap_server::serve(connection, mode.clone(), services.clone());
         sessions.spawn(listener.run(shutdown.ending(), serve));
     }
     if !state.has_mail {
@@ -173,6 +217,17 @@ async fn serve(
     shutdown.begin();
     while sessions.join_next().await.is_some() {}
     Ok(())
+}
+
+async fn bind(
+    port: u16,
+    name: &'static str,
+    limits: Limits,
+    refusal: &'static [u8],
+) -> anyhow::Result<Listener> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let bound = Listener::bind(address, name, limits, refusal).await;
+    bound.with_context(|| format!("cannot listen on {address} for {name}; try another --base-port"))
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {
@@ -194,6 +249,9 @@ fn announce(
         smtp: addresses[0],
         submission: addresses[1],
         submissions: addresses[2],
+        imap: addresses[3],
+        imaps: addresses[4],
+        operator: &state.operator,
         ca: &tls.authority,
         tenants: state.tenants.iter().map(ready_tenant).collect(),
     };
@@ -209,6 +267,8 @@ fn announce(
         )?;
         writeln!(out, "  Submission   {}   with STARTTLS, for signed-in senders", ready.submission)?;
         writeln!(out, "  Submissions  {}   the same under TLS from the start", ready.submissions)?;
+        writeln!(out, "  IMAP         {}   with STARTTLS, to read mail", ready.imap)?;
+        writeln!(out, "  IMAPS        {}   the same under TLS from the start", ready.imaps)?;
         writeln!(out, "  CA           {}\n", ready.ca.display())?;
         for tenant in &ready.tenants {
             writeln!(out, "  {}", tenant.name)?;
@@ -230,6 +290,7 @@ fn ready_tenant(tenant: &TenantState) -> ReadyTenant<'_> {
     let accounts = tenant.accounts.iter();
     ReadyTenant {
         name: &tenant.name,
+        admin: &tenant.admin,
         domains: [ReadyDomain { name: &tenant.domain }],
         accounts: accounts
             .map(|account| ReadyAccount { address: &account.address, password: &account.password })
@@ -262,10 +323,34 @@ impl State {
         let tenants = TENANTS.iter().map(|(name, domain, accounts)| TenantState {
             name: (*name).to_owned(),
             id: TenantId::random(&SystemRandom).to_string(),
+            admin: Login { user: format!("admin@{domain}"), password: password() },
             domain: (*domain).to_owned(),
             accounts: accounts.iter().map(|name| account(name, domain)).collect(),
         });
-        Self { tenants: tenants.collect(), has_mail: false }
+        let operator = Login { user: "operator".into(), password: password() };
+        Self { operator, tenants: tenants.collect(), has_mail: false }
+    }
+
+    /// The accounts of test suites, unless they are there.
+    fn add_suite(&mut self, data: &Path) -> anyhow::Result<()> {
+        if self.tenants.iter().any(|tenant| tenant.domain == SUITE_DOMAIN) {
+            return Ok(());
+        }
+        let names =
+            ["test1".to_owned(), "test2".to_owned()].into_iter().chain((1..=10).map(|n| format!("u{n}")));
+        let accounts = names.map(|name| AccountState {
+            address: format!("{name}@{SUITE_DOMAIN}"),
+            id: AccountId::random(&SystemRandom).to_string(),
+            password: "pass1".into(),
+        });
+        self.tenants.push(TenantState {
+            name: "Test suite".into(),
+            id: TenantId::random(&SystemRandom).to_string(),
+            admin: Login { user: format!("admin@{SUITE_DOMAIN}"), password: password() },
+            domain: SUITE_DOMAIN.into(),
+            accounts: accounts.collect(),
+        });
+        self.save(data)
     }
 
     /// Written beside and renamed, so that a crash leaves the old or the new one.
@@ -388,7 +473,7 @@ async fn deliver_first_mails(smtp: SocketAddr, state: &State) -> anyhow::Result<
     let mut client = Client::connect(smtp).await?;
     client.command("EHLO client.demo", 250).await?;
     let date = SystemClock.now().to_rfc5322();
-    for tenant in &state.tenants {
+    for tenant in state.tenants.iter().filter(|tenant| tenant.domain != SUITE_DOMAIN) {
         for (number, (name, subject, text)) in FIRST_MAILS.iter().enumerate() {
             client.command("MAIL FROM:<hello@client.demo> BODY=8BITMIME", 250).await?;
             for account in &tenant.accounts {

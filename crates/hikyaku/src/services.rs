@@ -76,6 +76,20 @@ impl Installation {
     }
 }
 
+impl Installation {
+    /// What IMAP sessions work with.
+    pub(crate) fn imap(&self, directory: Arc<Directory>) -> hikyaku_imap_server::Services {
+        hikyaku_imap_server::Services {
+            store: Arc::clone(&self.store),
+            content: Arc::clone(&self.content),
+            directory,
+            ids: Arc::clone(&self.ids),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        }
+    }
+}
+
 /// Prepares every shard for writing, and makes ids that rise above all that it has.
 async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
     let ids = RisingIds::new(NodeId::new(0).expect("0 is a node"));

@@ -47,6 +47,8 @@ const INSERT: AccountSql = AccountSql::new(
 );
 const GET: AccountSql =
     AccountSql::new("SELECT content, thread, received_at, prelude FROM email WHERE account = $1 AND id = $2");
+const ARRIVAL: AccountSql =
+    AccountSql::new("SELECT received_at, thread FROM email WHERE account = $1 AND id = $2");
 const COUNT_IN_ROOT: AccountSql = AccountSql::new(
     "UPDATE mailbox SET messages = messages + $2, bytes = bytes + $3
      WHERE account = $1 AND mailbox = 0 AND (bytes + $3 <= $4 OR $3 <= 0)",
@@ -216,4 +218,13 @@ pub fn emails(tx: &mut AccountTx<'_>, ids: &[EmailId]) -> Result<Vec<Email>, Sto
         found.push(Email { id, thread, received_at, prelude, placement });
     }
     Ok(found)
+}
+
+/// When an email was received (INTERNALDATE), and its thread; `None` if it is gone. Costs
+/// less than [`emails`], which reads the content too.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn arrival(tx: &mut AccountTx<'_>, id: EmailId) -> Result<Option<(Timestamp, ThreadId)>, StoreError> {
+    tx.row(ARRIVAL, &[id.into()], |row| Ok((row.get(0)?, row.get(1)?)))
 }

@@ -1,0 +1,90 @@
+//! The commands: one file for each family, and the one table that leads to them.
+
+mod append;
+pub(crate) mod auth;
+mod copy;
+mod expunge;
+mod fetch;
+mod list;
+mod search;
+mod select;
+mod simple;
+mod status;
+mod store;
+mod tree;
+
+use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_imap_proto::table::Row;
+use hikyaku_imap_proto::{By, Command, Messages, Tag, UidSet};
+
+use crate::session::{Failure, Outcome, Session};
+
+/// Carries out a command; its untagged data is in the session's buffer then, the tagged
+/// answer is returned. `messages` are those of APPEND.
+pub(crate) async fn run(
+    session: &mut Session<'_>,
+    tag: &Tag,
+    row: &'static Row,
+    command: Command,
+    messages: Vec<Vec<u8>>,
+) -> Outcome {
+    match command {
+        Command::Capability => simple::capability(session),
+        Command::Namespace => simple::namespace(session),
+        Command::Id(_) => simple::id(session),
+        Command::Enable(_) => simple::enable(session),
+        Command::Noop | Command::Check => Ok(()),
+
+        Command::Select(select) => return select::select(session, &select, false).await,
+        Command::Examine(select) => return select::select(session, &select, true).await,
+        Command::Close => select::close(session).await,
+        Command::Unselect => select::unselect(session),
+
+        Command::Create(create) => tree::create(session, &create).await,
+        Command::Delete(name) => tree::delete(session, &name).await,
+        Command::Rename(rename) => tree::rename(session, &rename).await,
+        Command::Subscribe(name) => tree::subscribe(session, &name, true).await,
+        Command::Unsubscribe(name) => tree::subscribe(session, &name, false).await,
+        Command::List(list) => list::list(session, &list).await,
+        Command::Lsub(lsub) => list::lsub(session, &lsub).await,
+        Command::Status(status) => status::status(session, &status).await,
+
+        Command::Append(append) => return append::append(session, &append, messages).await,
+        Command::Expunge => expunge::expunge(session, None).await,
+        Command::UidExpunge(messages) => {
+            let uids = resolve(session, &messages, By::Uid)?;
+            expunge::expunge(session, Some(uids)).await
+        }
+        Command::Search(search) => search::search(session, tag, &search).await,
+        Command::Fetch(fetch) => return fetch::fetch(session, row, &fetch).await,
+        Command::Store(store) => return store::store(session, row, &store).await,
+        Command::Copy(copy) => return copy::copy(session, &copy).await,
+        Command::Move(copy) => return copy::move_messages(session, row, &copy).await,
+
+        // The shell does these; the others are not announced.
+        Command::Logout
+        | Command::StartTls
+        | Command::Authenticate(_)
+        | Command::Login(_)
+        | Command::Idle => Ok(()),
+        Command::Sort(_)
+        | Command::Thread(_)
+        | Command::GetQuota(_)
+        | Command::GetQuotaRoot(_)
+        | Command::Compress(_) => {
+            return Err(StatusResponse::bad(&hikyaku_imap_proto::table::Reason::UnknownCommand).into());
+        }
+    }?;
+    Ok(StatusResponse::completed(row))
+}
+
+/// The messages that a command names. Those that are gone and not told yet are left out;
+/// a sequence number beyond the last is a mistake.
+fn resolve(session: &Session<'_>, messages: &Messages, by: By) -> Result<UidSet, Failure> {
+    let Messages::Set(set) = messages else {
+        // `$` of SEARCHRES is not announced.
+        return Err(StatusResponse::not_saved().into());
+    };
+    let resolved = session.selected()?.view.resolve(set, by);
+    Ok(resolved.map_err(|_| StatusResponse::out_of_range())?.uids)
+}

@@ -1,0 +1,56 @@
+//! LOGIN and AUTHENTICATE PLAIN.
+//!
+//! Standards: RFC 3501 sections 6.2.2 and 6.2.3, RFC 4616.
+//! Invariant: every failure has the same answer, a second after it was tried.
+
+use std::time::Duration;
+
+use hikyaku_directory::SignInError;
+use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_mailstore::account;
+
+use crate::session::{Outcome, Session};
+
+const FAILURE_AFTER: Duration = Duration::from_secs(1);
+
+pub(crate) async fn login(session: &mut Session<'_>, user: &str, password: &[u8]) -> Outcome {
+    if !session.may_sign_in() {
+        return Err(StatusResponse::privacy_required().into());
+    }
+    let failure = tokio::time::sleep(FAILURE_AFTER);
+    match session.services.directory.sign_in(user, password).await {
+        Ok(found) => {
+            session.account = Some(found);
+            // The first sign-in can be earlier than the first mail.
+            let now = session.services.clock.now();
+            let made = session.write("imap.account", move |tx| account::create_account(tx, now)).await;
+            if let Err(error) = made {
+                session.account = None;
+                return Err(error);
+            }
+            Ok(StatusResponse::signed_in(session.capabilities()))
+        }
+        Err(SignInError::Unavailable) => Err(StatusResponse::authentication_unavailable().into()),
+        Err(SignInError::Refused) => {
+            failure.await;
+            Err(StatusResponse::authentication_failed().into())
+        }
+    }
+}
+
+/// `authzid NUL authcid NUL password`, RFC 4616 section 2. Nobody acts on behalf of another.
+pub(crate) async fn plain(session: &mut Session<'_>, response: &[u8]) -> Outcome {
+    let mut parts = response.splitn(3, |byte| *byte == 0);
+    let (authzid, authcid, password) = (parts.next(), parts.next(), parts.next());
+    let (Some(authzid), Some(authcid), Some(password)) = (authzid, authcid, password) else {
+        return Err(StatusResponse::authentication_malformed().into());
+    };
+    let Ok(user) = std::str::from_utf8(authcid) else {
+        return Err(StatusResponse::authentication_malformed().into());
+    };
+    if !authzid.is_empty() && authzid != authcid {
+        tokio::time::sleep(FAILURE_AFTER).await;
+        return Err(StatusResponse::authentication_failed().into());
+    }
+    login(session, user, password).await
+}

@@ -1,0 +1,49 @@
+//! EXPUNGE and UID EXPUNGE: what is marked \Deleted goes.
+//!
+//! Standards: RFC 3501 section 6.4.3, RFC 4315 section 2.1. The untagged EXPUNGE responses
+//! come from the sync that follows.
+
+use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_imap_proto::{Uid, UidSet};
+use hikyaku_mailstore::{Flags, entry};
+
+use crate::selected::{READ_STEP, steps};
+use crate::session::{Failure, Session};
+
+/// Removes the marked messages, of `among` only if that is given.
+pub(super) async fn expunge(session: &mut Session<'_>, among: Option<UidSet>) -> Result<(), Failure> {
+    let selected = session.selected()?;
+    if selected.read_only {
+        return Err(StatusResponse::read_only().into());
+    }
+    let (id, now) = (selected.id, session.services.clock.now());
+    for uids in steps(&deleted(session, among.as_ref()).await?) {
+        session.write("imap.expunge", move |tx| entry::expunge(tx, id, &uids, now)).await?;
+    }
+    Ok(())
+}
+
+/// The marked messages that the client knows.
+pub(super) async fn deleted(session: &Session<'_>, among: Option<&UidSet>) -> Result<UidSet, Failure> {
+    let selected = session.selected()?;
+    let id = selected.id;
+    let mut found = Vec::new();
+    let mut last = 0;
+    loop {
+        let step = session.read("imap.deleted", move |tx| entry::entries(tx, id, last, READ_STEP)).await?;
+        let is_last = step.len() < usize::from(READ_STEP);
+        for entry in &step {
+            last = entry.uid;
+            let uid = Uid::new(entry.uid).filter(|uid| {
+                // Not those that came meanwhile: the client has not seen them.
+                selected.view.uids().contains(*uid) && among.is_none_or(|among| among.contains(*uid))
+            });
+            if entry.flags.has(Flags::DELETED) {
+                found.extend(uid);
+            }
+        }
+        if is_last {
+            return Ok(found.into_iter().collect());
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! FETCH: what clients see of messages.
+//!
+//! Standards: RFC 3501 section 6.4.5, RFC 8474 (EMAILID, THREADID), RFC 8514 (SAVEDATE),
+//! RFC 8970 (PREVIEW), RFC 7162 (MODSEQ). BINARY is not announced.
+
+use hikyaku_imap_proto::command::{By, Fetch, FetchAtt};
+use hikyaku_imap_proto::response::{FetchWriter, StatusResponse};
+use hikyaku_imap_proto::table::Row;
+use hikyaku_imap_proto::{DateTime, ModSeq, Uid};
+use hikyaku_mailstore::{Change, Email, Entry, Flags, Keywords, email, entry};
+use hikyaku_mime::text::preview;
+use hikyaku_types::{EmailId, ThreadId, Timestamp};
+
+use super::resolve;
+use crate::facts::Message;
+use crate::selected::{flags_of, steps};
+use crate::session::{Failure, Outcome, Session};
+
+/// What of a message must be read for the items asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    /// The entry tells it.
+    Entry,
+    /// Its email's row.
+    Arrival,
+    /// The message itself.
+    Content,
+}
+
+fn needs(att: &FetchAtt) -> Needs {
+    match att {
+        FetchAtt::Uid
+        | FetchAtt::Flags
+        | FetchAtt::Rfc822Size
+        | FetchAtt::ModSeq
+        | FetchAtt::EmailId
+        | FetchAtt::SaveDate => Needs::Entry,
+        FetchAtt::InternalDate | FetchAtt::ThreadId => Needs::Arrival,
+        _ => Needs::Content,
+    }
+}
+
+pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &Fetch) -> Outcome {
+    if fetch.atts.iter().any(|att| matches!(att, FetchAtt::Binary { .. } | FetchAtt::BinarySize { .. })) {
+        return Err(StatusResponse::unknown_cte().into());
+    }
+    let uids = resolve(session, &fetch.messages, fetch.by)?;
+    let selected = session.selected()?;
+    let (id, read_only) = (selected.id, selected.read_only);
+    let needs = fetch.atts.iter().map(needs).max().unwrap_or(Needs::Entry);
+    let sees = !read_only && fetch.atts.iter().any(FetchAtt::sets_seen);
+    let mut is_damaged = false;
+    for step in steps(&uids) {
+        let entries = session.read("imap.fetch", move |tx| entry::find_entries(tx, id, &step)).await?;
+        let unseen: Vec<u32> = entries
+            .iter()
+            .filter(|entry| sees && !entry.flags.has(Flags::SEEN))
+            .map(|entry| entry.uid)
+            .collect();
+        for entry in &entries {
+            match read(session, entry.email, needs).await {
+                Ok(found) => tell(session, fetch, entry, &found, sees)?,
+                // One message that cannot be read must not hide the others.
+                Err(Failure::Answer(_)) => is_damaged = true,
+                Err(gone) => return Err(gone),
+            }
+            session.wire.relieve().await?;
+        }
+        mark_seen(session, unseen).await?;
+    }
+    if is_damaged { Err(StatusResponse::unavailable().into()) } else { Ok(StatusResponse::completed(row)) }
+}
+
+/// What was read of one message.
+#[derive(Default)]
+struct Found {
+    arrival: Option<(Timestamp, ThreadId)>,
+    message: Option<Message>,
+}
+
+async fn read(session: &Session<'_>, id: EmailId, needs: Needs) -> Result<Found, Failure> {
+    Ok(match needs {
+        Needs::Entry => Found::default(),
+        Needs::Arrival => Found {
+            arrival: session.read("imap.arrival", move |tx| email::arrival(tx, id)).await?,
+            message: None,
+        },
+        Needs::Content => {
+            let (email, content) = content(session, id).await?;
+            Found { arrival: Some((email.received_at, email.thread)), message: Some(Message::new(content)) }
+        }
+    })
+}
+
+/// A message as readers see it.
+pub(super) async fn content(session: &Session<'_>, id: EmailId) -> Result<(Email, Vec<u8>), Failure> {
+    let found = session.read("imap.email", move |tx| email::emails(tx, &[id])).await?;
+    let email = found.into_iter().next().ok_or_else(StatusResponse::expunge_issued)?;
+    let content = session.services.content.read(email.placement.clone()).await;
+    let content = content.map_err(|error| {
+        tracing::error!(email = %id, %error, "a message cannot be read");
+        StatusResponse::unavailable()
+    })?;
+    let content = email.prelude.assemble(&content);
+    Ok((email, content))
+}
+
+fn tell(
+    session: &mut Session<'_>,
+    fetch: &Fetch,
+    entry: &Entry,
+    found: &Found,
+    sees: bool,
+) -> Result<(), Failure> {
+    let (Some(uid), dialect) = (Uid::new(entry.uid), session.dialect) else { return Ok(()) };
+    let Some(seq) = session.selected()?.view.seq(uid) else { return Ok(()) };
+    let becomes_seen = sees && !entry.flags.has(Flags::SEEN);
+    let now = Entry {
+        flags: if becomes_seen { entry.flags.with(Flags::SEEN) } else { entry.flags },
+        ..entry.clone()
+    };
+    let mut line = FetchWriter::new(&mut session.wire.out, seq, dialect);
+    if fetch.by == By::Uid && !fetch.atts.contains(&FetchAtt::Uid) {
+        line.uid(uid);
+    }
+    if becomes_seen && !fetch.atts.contains(&FetchAtt::Flags) {
+        line.flags(&flags_of(&now), false);
+    }
+    for att in &fetch.atts {
+        item(&mut line, att, uid, &now, found);
+    }
+    line.finish();
+    Ok(())
+}
+
+fn item(line: &mut FetchWriter<'_>, att: &FetchAtt, uid: Uid, entry: &Entry, found: &Found) {
+    match (att, &found.arrival, &found.message) {
+        (FetchAtt::Uid, ..) => line.uid(uid),
+        (FetchAtt::Flags, ..) => line.flags(&flags_of(entry), false),
+        (FetchAtt::Rfc822Size, ..) => line.rfc822_size(entry.size),
+        (FetchAtt::ModSeq, ..) => {
+            if let Some(modseq) = ModSeq::new(entry.modseq.unsigned_abs()) {
+                line.modseq(modseq);
+            }
+        }
+        (FetchAtt::EmailId, ..) => line.email_id(&entry.email.to_string()),
+        (FetchAtt::SaveDate, ..) => line.save_date(Some(&DateTime::utc(entry.saved_at))),
+        (FetchAtt::InternalDate, Some((received_at, _)), _) => {
+            line.internal_date(&DateTime::utc(*received_at));
+        }
+        (FetchAtt::ThreadId, Some((_, thread)), _) => line.thread_id(Some(&thread.to_string())),
+        (FetchAtt::Envelope, _, Some(message)) => line.envelope(&message.envelope()),
+        (FetchAtt::Body, _, Some(message)) => line.body(&message.body_structure()),
+        (FetchAtt::BodyStructure, _, Some(message)) => line.body_structure(&message.body_structure()),
+        (FetchAtt::Preview { .. }, _, Some(message)) => {
+            line.preview(Some(&preview(&message.content, &message.structure)));
+        }
+        (att, _, Some(message)) => line.content(att, message.section(att).as_deref()),
+        _ => {}
+    }
+}
+
+async fn mark_seen(session: &mut Session<'_>, uids: Vec<u32>) -> Result<(), Failure> {
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let id = session.selected()?.id;
+    let change = Change::Add(Flags::SEEN, Keywords::default());
+    let stored =
+        session.write("imap.seen", move |tx| entry::store_flags(tx, id, &uids, &change, None)).await?;
+    session.selected_mut()?.has_told(&stored.entries);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
+//!
+//! Standards: RFC 3501 sections 6.3.3 to 6.3.7.
+
+use hikyaku_imap_proto::MailboxName;
+use hikyaku_imap_proto::command::{Create, Rename};
+use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_mailstore::{MailboxId, Role, entry, mailbox};
+use hikyaku_store::{Scope, StoreError};
+use hikyaku_types::{Actor, Service};
+
+use crate::mailboxes::Tree;
+use crate::session::{Failure, Session, path};
+
+pub(super) async fn create(session: &mut Session<'_>, create: &Create) -> Result<(), Failure> {
+    if !create.special_use.is_empty() {
+        // CREATE-SPECIAL-USE is not announced.
+        return Err(StatusResponse::cannot_use().into());
+    }
+    let path = path(&create.mailbox)?;
+    session.write("imap.create", move |tx| mailbox::create(tx, &path, Role::None)).await?;
+    Ok(())
+}
+
+pub(super) async fn delete(session: &mut Session<'_>, name: &MailboxName) -> Result<(), Failure> {
+    if name.is_inbox() {
+        return Err(StatusResponse::inbox_stays().into());
+    }
+    let id = Tree::load(session).await?.find(name)?.id;
+    session.write("imap.delete", move |tx| mailbox::delete(tx, id)).await?;
+    if session.selected.as_ref().is_some_and(|selected| selected.id == id) {
+        session.selected = None;
+    }
+    purge(session, id)
+}
+
+/// Empties a deleted mailbox behind the client's back: it is hidden already.
+fn purge(session: &Session<'_>, id: MailboxId) -> Result<(), Failure> {
+    let home = session.account()?.home;
+    let (store, now) = (session.services.store.clone(), session.services.clock.now());
+    tokio::spawn(async move {
+        let scope = || Scope::service(&Actor::Service(Service::Jobs), home.shard, Some(home.tenant));
+        loop {
+            let Ok(scope) = scope() else { return };
+            let step = store.write(scope, "imap.purge", move |tx| {
+                mailbox::purge(&mut tx.account(home.tenant, home.account), id, now)
+            });
+            let done: Result<bool, StoreError> = step.await;
+            // On an error the rest stays hidden; the store has logged why.
+            if done.unwrap_or(true) {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// RENAME of INBOX moves its messages to a new mailbox and leaves it empty.
+pub(super) async fn rename(session: &mut Session<'_>, rename: &Rename) -> Result<(), Failure> {
+    let to = path(&rename.to)?;
+    if !rename.from.is_inbox() {
+        let id = Tree::load(session).await?.find(&rename.from)?.id;
+        return session.write("imap.rename", move |tx| mailbox::rename(tx, id, &to)).await;
+    }
+    let made = session.write("imap.rename", move |tx| mailbox::create(tx, &to, Role::None)).await?;
+    let now = session.services.clock.now();
+    loop {
+        let moved = session.write("imap.rename_inbox", move |tx| {
+            let step = entry::entries(tx, MailboxId::INBOX, 0, entry::STEP)?;
+            let uids: Vec<u32> = step.iter().map(|entry| entry.uid).collect();
+            entry::move_entries(tx, MailboxId::INBOX, &uids, made.id, now)
+        });
+        if moved.await?.uids.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+pub(super) async fn subscribe(
+    session: &mut Session<'_>,
+    name: &MailboxName,
+    yes: bool,
+) -> Result<(), Failure> {
+    let id = match Tree::load(session).await?.find(name) {
+        Ok(mailbox) => mailbox.id,
+        // What is gone is not subscribed either.
+        Err(_) if !yes => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    session.write("imap.subscribe", move |tx| mailbox::subscribe(tx, id, yes)).await?;
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! IMAP on sockets: sessions with TLS and deadlines around them, and the work of each
+//! command on the mailstore.
+//!
+//! ```text
+//! net::Listener ── connection ──▶ shell ── bytes ──▶ imap_proto::Framer ── table::request
+//!                                   │                                          │
+//!                                   │ ◀──── untagged data, tagged answer ──── cmd/*.rs
+//!                                   └── sync: what others changed, told when the table allows it
+//! ```
+//!
+//! Invariants:
+//! - what a session tells its client of the open mailbox goes through one [`View`], so that
+//!   sequence numbers are right at every step;
+//! - EXPUNGE is told only when the command's row in the table allows it;
+//! - a change is committed before it is told, to its own session and to others;
+//! - each closure on the store is bounded: long work is done in steps, between which other
+//!   accounts have their turn.
+//!
+//! Known weakness: `\Recent` is never set; nothing is kept between commands but the view, so
+//! a client that asks for all flags of a large mailbox makes us read them all.
+//!
+//! [`View`]: hikyaku_imap_proto::View
+
+mod cmd;
+mod facts;
+mod mailboxes;
+mod selected;
+mod session;
+mod shell;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hikyaku_directory::Directory;
+use hikyaku_net::{Connection, TlsAcceptor};
+use hikyaku_store::{Content, Store};
+use hikyaku_types::{Clock, Random, RisingIds};
+
+/// What sessions work with.
+#[derive(Clone)]
+pub struct Services {
+    /// The databases.
+    pub store: Arc<Store>,
+    /// The bytes of messages.
+    pub content: Arc<Content>,
+    /// Who exists.
+    pub directory: Arc<Directory>,
+    /// Ids of emails and content.
+    pub ids: Arc<RisingIds>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bits.
+    pub random: Arc<dyn Random>,
+}
+
+/// When TLS begins on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Port 143: in clear, with STARTTLS.
+    Clear,
+    /// Port 993: with the first byte.
+    Tls,
+}
+
+/// One listener's settings.
+#[derive(Debug, Clone)]
+pub struct Mode {
+    /// When TLS begins.
+    pub start: Start,
+    /// Certificate and key; without them there is no TLS.
+    pub tls: Option<TlsAcceptor>,
+    /// Passwords are taken without TLS: for tests on loopback only.
+    pub plain_sign_in_without_tls: bool,
+    /// Largest message that APPEND takes, in bytes.
+    pub message_bytes: u64,
+    /// How long a client may be silent after it signed in (RFC 9051 section 5.4: at least
+    /// 30 minutes), and before.
+    pub silence: Duration,
+    /// How long a client may be silent before it signs in.
+    pub silence_before_sign_in: Duration,
+    /// Commands that were mistakes before the connection is closed.
+    pub errors: u32,
+}
+
+impl Mode {
+    /// The settings of a listener with every default.
+    pub fn new(start: Start, tls: Option<TlsAcceptor>) -> Self {
+        Self {
+            start,
+            tls,
+            plain_sign_in_without_tls: false,
+            message_bytes: 50 << 20,
+            silence: Duration::from_secs(31 * 60),
+            silence_before_sign_in: Duration::from_secs(60),
+            errors: 50,
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn serve(connection: Connection, mode: Mode, services: Services) {
+    shell::run(connection, &mode, &services).await;
+}

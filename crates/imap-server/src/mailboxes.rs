@@ -1,0 +1,74 @@
+//! The account's tree of mailboxes, with full names.
+
+use std::collections::{HashMap, HashSet};
+
+use hikyaku_imap_proto::MailboxName;
+use hikyaku_imap_proto::mailbox::SEPARATOR;
+use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_mailstore::{Mailbox, MailboxId, mailbox};
+
+use crate::session::{Failure, Session};
+
+/// Mailboxes that one closure reads.
+const STEP: u16 = 500;
+
+/// All mailboxes of an account.
+pub(crate) struct Tree {
+    /// With their full names, in the order of these.
+    pub(crate) mailboxes: Vec<(MailboxName, Mailbox)>,
+    parents: HashSet<MailboxId>,
+}
+
+impl Tree {
+    pub(crate) async fn load(session: &Session<'_>) -> Result<Self, Failure> {
+        let mut rows: Vec<Mailbox> = Vec::new();
+        loop {
+            let after = rows.last().map_or(MailboxId::ROOT, |row| row.id);
+            let step = session.read("imap.mailboxes", move |tx| mailbox::list(tx, after, STEP)).await?;
+            let is_last = step.len() < usize::from(STEP);
+            rows.extend(step);
+            if is_last {
+                return Ok(Self::of(rows));
+            }
+        }
+    }
+
+    fn of(rows: Vec<Mailbox>) -> Self {
+        let by_id: HashMap<MailboxId, &Mailbox> = rows.iter().map(|row| (row.id, row)).collect();
+        let parents = rows.iter().map(|row| row.parent).collect();
+        let named = rows.iter().filter_map(|row| Some((full_name(row, &by_id)?, row.clone())));
+        let mut mailboxes: Vec<_> = named.collect();
+        mailboxes.sort_by(|a, b| a.0.cmp(&b.0));
+        Self { mailboxes, parents }
+    }
+
+    pub(crate) fn has_children(&self, id: MailboxId) -> bool {
+        self.parents.contains(&id)
+    }
+
+    /// The mailbox of this name.
+    pub(crate) fn find(&self, name: &MailboxName) -> Result<&Mailbox, Failure> {
+        let found = self.mailboxes.binary_search_by(|(other, _)| other.cmp(name));
+        match found.ok().and_then(|at| self.mailboxes.get(at)) {
+            Some((_, mailbox)) => Ok(mailbox),
+            None => Err(StatusResponse::no_such_mailbox().into()),
+        }
+    }
+}
+
+/// From the top down; `None` if a parent is missing or the name is too long for IMAP.
+fn full_name(row: &Mailbox, by_id: &HashMap<MailboxId, &Mailbox>) -> Option<MailboxName> {
+    let mut levels = vec![row.name.as_str()];
+    let mut parent = row.parent;
+    while parent != MailboxId::ROOT {
+        // A circle cannot be made; if there were one, its mailboxes would not be shown.
+        if levels.len() > by_id.len() {
+            return None;
+        }
+        let above = by_id.get(&parent)?;
+        levels.push(&above.name);
+        parent = above.parent;
+    }
+    levels.reverse();
+    MailboxName::new(&levels.join(&SEPARATOR.to_string())).ok()
+}

@@ -1,0 +1,186 @@
+//! What a session knows between commands, and how its commands reach the store.
+
+use std::io;
+use std::sync::Arc;
+
+use hikyaku_directory::Account;
+use hikyaku_imap_proto::capability::{Capability, Moment};
+use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_imap_proto::table::State;
+use hikyaku_imap_proto::{Dialect, MailboxName};
+use hikyaku_mailstore::{AppendError, CopyError, MailboxError, MailboxPath};
+use hikyaku_store::{AccountScope, AccountTx, NotFound, Scope, StoreError};
+use hikyaku_types::Actor;
+
+use crate::selected::Selected;
+use crate::wire::Wire;
+use crate::{Mode, Services};
+
+/// What we keep of the rows that imap-proto has.
+const SERVED: [Capability; 14] = [
+    Capability::Imap4Rev1,
+    Capability::LiteralPlus,
+    Capability::SaslIr,
+    Capability::Id,
+    Capability::Enable,
+    Capability::StartTls,
+    Capability::LoginDisabled,
+    Capability::AuthPlain,
+    Capability::Idle,
+    Capability::Namespace,
+    Capability::Children,
+    Capability::UidPlus,
+    Capability::Unselect,
+    Capability::Move,
+];
+/// Told after sign-in beside them.
+const SERVED_TOO: [Capability; 1] = [Capability::SpecialUse];
+
+/// Why a command has no OK.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// This is the answer.
+    Answer(StatusResponse),
+    /// The connection is gone.
+    Gone(io::Error),
+}
+
+pub(crate) type Outcome = Result<StatusResponse, Failure>;
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error)
+    }
+}
+
+impl From<StatusResponse> for Failure {
+    fn from(answer: StatusResponse) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+/// The store logged what happened; the client may try again.
+impl From<StoreError> for Failure {
+    fn from(_: StoreError) -> Self {
+        Self::Answer(StatusResponse::unavailable())
+    }
+}
+
+impl From<NotFound> for Failure {
+    fn from(_: NotFound) -> Self {
+        Self::Answer(StatusResponse::no_such_mailbox())
+    }
+}
+
+impl From<MailboxError> for Failure {
+    fn from(error: MailboxError) -> Self {
+        Self::Answer(match error {
+            MailboxError::NotFound | MailboxError::NoAccount => StatusResponse::no_such_mailbox(),
+            MailboxError::Exists => StatusResponse::mailbox_exists(),
+            MailboxError::HasChildren => StatusResponse::has_children(),
+            MailboxError::Cannot | MailboxError::Name => StatusResponse::cannot_create(),
+            MailboxError::TooMany => StatusResponse::limit(),
+            MailboxError::Store(_) => StatusResponse::unavailable(),
+        })
+    }
+}
+
+impl From<CopyError> for Failure {
+    fn from(error: CopyError) -> Self {
+        Self::Answer(match error {
+            CopyError::NoTarget => StatusResponse::try_create(),
+            CopyError::Full(_) => StatusResponse::over_quota(),
+            CopyError::Store(_) => StatusResponse::unavailable(),
+        })
+    }
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        Self::Answer(match error {
+            AppendError::NoMailbox => StatusResponse::try_create(),
+            AppendError::Full(_) => StatusResponse::over_quota(),
+            AppendError::TwinGone | AppendError::Store(_) => StatusResponse::unavailable(),
+        })
+    }
+}
+
+/// One session.
+pub(crate) struct Session<'s> {
+    pub(crate) services: &'s Services,
+    pub(crate) mode: &'s Mode,
+    pub(crate) wire: Wire,
+    pub(crate) account: Option<Arc<Account>>,
+    pub(crate) selected: Option<Selected>,
+    pub(crate) dialect: Dialect,
+    pub(crate) has_tls: bool,
+}
+
+impl Session<'_> {
+    /// Where the session stands, as the command table knows it.
+    pub(crate) fn state(&self) -> State {
+        match (&self.account, &self.selected) {
+            (None, _) => State::NotAuthenticated,
+            (Some(_), None) => State::Authenticated,
+            (Some(_), Some(_)) => State::Selected,
+        }
+    }
+
+    /// What is offered at this moment.
+    pub(crate) fn capabilities(&self) -> Vec<Capability> {
+        let moment = Moment {
+            tls: self.may_sign_in(),
+            starttls: self.mode.tls.is_some() && !self.has_tls,
+            signed_in: self.account.is_some(),
+        };
+        SERVED.into_iter().chain(SERVED_TOO).filter(|capability| capability.when().is(moment)).collect()
+    }
+
+    pub(crate) fn may_sign_in(&self) -> bool {
+        self.has_tls || self.mode.plain_sign_in_without_tls
+    }
+
+    /// The account that signed in; the table lets no other command come here.
+    pub(crate) fn account(&self) -> Result<&Arc<Account>, Failure> {
+        self.account.as_ref().ok_or_else(|| StatusResponse::server_bug().into())
+    }
+
+    /// The open mailbox; the table lets no other command come here.
+    pub(crate) fn selected(&self) -> Result<&Selected, Failure> {
+        self.selected.as_ref().ok_or_else(|| StatusResponse::server_bug().into())
+    }
+
+    pub(crate) fn selected_mut(&mut self) -> Result<&mut Selected, Failure> {
+        self.selected.as_mut().ok_or_else(|| StatusResponse::server_bug().into())
+    }
+
+    fn scope(&self) -> Result<AccountScope, Failure> {
+        let home = self.account()?.home;
+        Ok(Scope::account(&Actor::Owner { tenant: home.tenant, account: home.account }, home)?)
+    }
+
+    /// Reads from the account.
+    pub(crate) async fn read<T, E, F>(&self, label: &'static str, closure: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Into<Failure> + Send + 'static,
+        F: Fn(&mut AccountTx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.services.store.read(self.scope()?, label, closure).await.map_err(Into::into)
+    }
+
+    /// Changes the account.
+    pub(crate) async fn write<T, E, F>(&self, label: &'static str, closure: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Into<Failure> + Send + 'static,
+        F: Fn(&mut AccountTx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.services.store.write(self.scope()?.long(), label, closure).await.map_err(Into::into)
+    }
+}
+
+/// The levels of a name, as the mailstore wants them: in NFC, none of them empty.
+pub(crate) fn path(name: &MailboxName) -> Result<MailboxPath, Failure> {
+    Ok(MailboxPath::new(name.levels())?)
+}

@@ -1,0 +1,383 @@
+//! The loop around one session: bytes in, commands out, and what others change in between.
+
+use std::io;
+use std::net::IpAddr;
+
+use hikyaku_imap_proto::command::Secret;
+use hikyaku_imap_proto::framer::{Event, Limits, Refusal};
+use hikyaku_imap_proto::response::{StatusResponse, continuation};
+use hikyaku_imap_proto::table::{self, Expunge, Request, RequestError};
+use hikyaku_imap_proto::{Command, Dialect, Framer, Tag};
+use hikyaku_net::{Connection, Ending};
+use tokio::time::timeout;
+
+use crate::cmd;
+use crate::selected::sync;
+use crate::session::{Failure, Outcome, Session};
+use crate::wire::Wire;
+use crate::{Mode, Services, Start};
+
+const READ: usize = 16 << 10;
+
+/// What the next line of the client belongs to.
+enum Pending {
+    /// To nothing: a command comes next.
+    Command,
+    /// To IDLE, which `DONE` ends.
+    Idle(Tag),
+    /// To AUTHENTICATE PLAIN.
+    Authenticate(Tag),
+}
+
+/// An event of the framer, without its borrows.
+enum Step {
+    Continue,
+    /// APPEND announces a message. An error is the answer; the message is not taken.
+    Announced(Result<(), StatusResponse>, bool),
+    Command(Result<Request, RequestError>),
+    Line(Vec<u8>),
+    Refused(Option<Tag>, Refusal),
+    /// Bytes of a message were put aside.
+    Nothing,
+    Close,
+}
+
+/// Why the loop ends.
+enum End {
+    /// In order: LOGOUT, or a BYE of ours.
+    Said,
+    Lost(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+struct Shell<'s> {
+    session: Session<'s>,
+    ending: Ending,
+    peer: IpAddr,
+    number: u64,
+    pending: Pending,
+    /// Messages of the APPEND that is coming in.
+    messages: Vec<Vec<u8>>,
+    /// The answer to an APPEND whose message was not taken.
+    refusal: Option<StatusResponse>,
+    errors: u32,
+}
+
+pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services) {
+    let Connection { stream, peer, session: number, ref ending, .. } = connection;
+    let session = Session {
+        services,
+        mode,
+        wire: Wire::new(stream),
+        account: None,
+        selected: None,
+        dialect: Dialect::SevenBit,
+        has_tls: false,
+    };
+    let mut shell = Shell {
+        session,
+        ending: ending.clone(),
+        peer: peer.ip(),
+        number,
+        pending: Pending::Command,
+        messages: Vec::new(),
+        refusal: None,
+        errors: 0,
+    };
+    match shell.run().await {
+        End::Said => tracing::debug!(session = number, peer = %peer.ip(), "session ended"),
+        End::Lost(error) => tracing::debug!(session = number, peer = %peer.ip(), %error, "connection lost"),
+    }
+    // A client that was told good-bye may be gone already.
+    let _ = shell.session.wire.close().await;
+}
+
+impl Shell<'_> {
+    async fn run(&mut self) -> End {
+        match self.until_the_end().await {
+            Ok(()) => End::Said,
+            Err(end) => end,
+        }
+    }
+
+    async fn until_the_end(&mut self) -> Result<(), End> {
+        if self.session.mode.start == Start::Tls {
+            self.start_tls().await?;
+        }
+        let greeting = StatusResponse::greeting(self.session.capabilities());
+        greeting.untagged(&mut self.session.wire.out);
+        let mut framer = Framer::new(Limits::new(self.session.mode.message_bytes));
+        let mut buffer = vec![0; READ];
+        let (mut start, mut end) = (0, 0);
+        loop {
+            let mut input = buffer.get(start..end).unwrap_or_default();
+            let step = framer.next(&mut input).map(|event| self.step(event));
+            start = end - input.len();
+            match step {
+                Some(Step::Command(request)) => {
+                    let begins_tls = self.command(request, &mut framer).await?;
+                    if begins_tls {
+                        // What came in clear behind STARTTLS is nobody's word.
+                        framer = Framer::new(Limits::new(self.session.mode.message_bytes));
+                        (start, end) = (0, 0);
+                        self.start_tls().await?;
+                    }
+                }
+                Some(step) => self.other(step, &mut framer).await?,
+                None => {
+                    end = self.wait(&mut buffer).await?;
+                    start = 0;
+                }
+            }
+        }
+    }
+
+    /// Takes what the framer lends.
+    fn step(&mut self, event: Event<'_, '_>) -> Step {
+        match event {
+            Event::Continue => Step::Continue,
+            Event::Chunk(bytes) => {
+                if let Some(message) = self.messages.last_mut() {
+                    message.extend_from_slice(bytes);
+                }
+                Step::Nothing
+            }
+            Event::Message(announced) => {
+                let head = table::request(announced.head, self.session.state(), self.session.dialect);
+                let taken = match head {
+                    Ok(Request { command: Command::Append(_), .. }) => {
+                        self.messages.push(Vec::new());
+                        Ok(())
+                    }
+                    Ok(_) => Err(StatusResponse::too_big()),
+                    Err(error) => Err(StatusResponse::bad(&error.reason)),
+                };
+                Step::Announced(taken, announced.synchronising)
+            }
+            Event::Command(text) => {
+                Step::Command(table::request(text, self.session.state(), self.session.dialect))
+            }
+            Event::Line(line) => Step::Line(line.to_vec()),
+            Event::Refused { tag, refusal } => Step::Refused(tag, refusal),
+            Event::Close => Step::Close,
+        }
+    }
+
+    async fn other(&mut self, step: Step, framer: &mut Framer) -> Result<(), End> {
+        match step {
+            Step::Continue => self.go_on().await,
+            Step::Announced(Ok(()), synchronising) => {
+                framer.take_message();
+                if synchronising { self.go_on().await } else { Ok(()) }
+            }
+            Step::Announced(Err(answer), _) => {
+                framer.refuse_message();
+                self.refusal = Some(answer);
+                Ok(())
+            }
+            Step::Line(line) => self.line(&line).await,
+            Step::Refused(tag, refusal) => {
+                let answer = self.refusal.take().unwrap_or_else(|| StatusResponse::refused(refusal));
+                self.messages.clear();
+                self.mistake(tag.as_ref(), &answer)
+            }
+            Step::Close => self.bye(&StatusResponse::bye_too_much()),
+            Step::Command(_) | Step::Nothing => Ok(()),
+        }
+    }
+
+    async fn go_on(&mut self) -> Result<(), End> {
+        continuation(&mut self.session.wire.out, "Go on");
+        Ok(self.session.wire.flush().await?)
+    }
+
+    /// Carries out a command. True if TLS must begin now.
+    async fn command(
+        &mut self,
+        request: Result<Request, RequestError>,
+        framer: &mut Framer,
+    ) -> Result<bool, End> {
+        let Request { tag, row, command } = match request {
+            Ok(request) => request,
+            Err(error) => {
+                self.messages.clear();
+                self.mistake(error.tag.as_ref(), &StatusResponse::bad(&error.reason))?;
+                return Ok(false);
+            }
+        };
+        match command {
+            Command::Idle => {
+                framer.expect_line();
+                continuation(&mut self.session.wire.out, "idling");
+                self.pending = Pending::Idle(tag);
+                self.sync(Expunge::May).await?;
+            }
+            Command::Authenticate(authenticate) => {
+                if authenticate.mechanism != "PLAIN" {
+                    self.answer(&tag, Ok(StatusResponse::unknown_mechanism()))?;
+                } else if let Some(response) = authenticate.initial_response {
+                    self.authenticate(&tag, &response).await?;
+                } else {
+                    framer.expect_line();
+                    continuation(&mut self.session.wire.out, "");
+                    self.pending = Pending::Authenticate(tag);
+                }
+            }
+            Command::Login(login) => {
+                let outcome = cmd::auth::login(&mut self.session, &login.user, &login.password.0).await;
+                self.signed_in(&tag, outcome)?;
+            }
+            Command::StartTls => {
+                if self.session.has_tls || self.session.mode.tls.is_none() {
+                    self.answer(&tag, Ok(StatusResponse::bad(&table::Reason::WrongState)))?;
+                } else {
+                    StatusResponse::begin_tls().tagged(&mut self.session.wire.out, &tag);
+                    self.session.wire.flush().await?;
+                    return Ok(true);
+                }
+            }
+            Command::Logout => {
+                StatusResponse::bye().untagged(&mut self.session.wire.out);
+                StatusResponse::completed(row).tagged(&mut self.session.wire.out, &tag);
+                return Err(End::Said);
+            }
+            command => {
+                let messages = std::mem::take(&mut self.messages);
+                let outcome = cmd::run(&mut self.session, &tag, row, command, messages).await;
+                if !matches!(outcome, Err(Failure::Gone(_))) {
+                    self.sync(row.expunge).await?;
+                }
+                self.answer(&tag, outcome)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// A line of IDLE or AUTHENTICATE.
+    async fn line(&mut self, line: &[u8]) -> Result<(), End> {
+        match std::mem::replace(&mut self.pending, Pending::Command) {
+            Pending::Idle(tag) => {
+                if line.eq_ignore_ascii_case(b"DONE") {
+                    self.sync(Expunge::May).await?;
+                    self.answer(&tag, Ok(StatusResponse::idle_done()))
+                } else {
+                    self.mistake(Some(&tag), &StatusResponse::expected_done())
+                }
+            }
+            Pending::Authenticate(tag) => {
+                if line == b"*" {
+                    return self.answer(&tag, Ok(StatusResponse::authentication_cancelled()));
+                }
+                match Secret::from_base64(line) {
+                    Some(response) => self.authenticate(&tag, &response).await,
+                    None => self.mistake(Some(&tag), &StatusResponse::authentication_malformed()),
+                }
+            }
+            Pending::Command => Ok(()),
+        }
+    }
+
+    async fn authenticate(&mut self, tag: &Tag, response: &Secret) -> Result<(), End> {
+        let outcome = cmd::auth::plain(&mut self.session, &response.0).await;
+        self.signed_in(tag, outcome)
+    }
+
+    fn signed_in(&mut self, tag: &Tag, outcome: Outcome) -> Result<(), End> {
+        match &self.session.account {
+            Some(account) => {
+                tracing::info!(session = self.number, account = %account.home.account, peer = %self.peer, "signed in");
+            }
+            None => {
+                tracing::info!(session = self.number, peer = %self.peer, "sign-in failed");
+                self.errors += 1;
+            }
+        }
+        self.answer(tag, outcome)?;
+        if self.errors > self.session.mode.errors {
+            return self.bye(&StatusResponse::bye_too_many_errors());
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, tag: &Tag, outcome: Outcome) -> Result<(), End> {
+        match outcome {
+            Ok(answer) | Err(Failure::Answer(answer)) => {
+                answer.tagged(&mut self.session.wire.out, tag);
+                Ok(())
+            }
+            Err(Failure::Gone(error)) => Err(End::Lost(error)),
+        }
+    }
+
+    /// A command that is wrong. Enough of them end the session.
+    fn mistake(&mut self, tag: Option<&Tag>, answer: &StatusResponse) -> Result<(), End> {
+        match tag {
+            Some(tag) => answer.tagged(&mut self.session.wire.out, tag),
+            None => answer.untagged(&mut self.session.wire.out),
+        }
+        self.errors += 1;
+        if self.errors > self.session.mode.errors {
+            return self.bye(&StatusResponse::bye_too_many_errors());
+        }
+        Ok(())
+    }
+
+    fn bye(&mut self, word: &StatusResponse) -> Result<(), End> {
+        word.untagged(&mut self.session.wire.out);
+        Err(End::Said)
+    }
+
+    async fn sync(&mut self, expunge: Expunge) -> Result<(), End> {
+        match sync(&mut self.session, expunge).await {
+            Ok(true) => Ok(()),
+            // Somebody deleted the mailbox: there is no way to tell it but to hang up.
+            Ok(false) => self.bye(&StatusResponse::bye_server_bug()),
+            // What could not be read now is told after a later command.
+            Err(Failure::Answer(_)) => Ok(()),
+            Err(Failure::Gone(error)) => Err(End::Lost(error)),
+        }
+    }
+
+    /// Sends what waits, then waits for bytes, for changes while idling, for the deadline,
+    /// or for the end of the process.
+    async fn wait(&mut self, buffer: &mut [u8]) -> Result<usize, End> {
+        let silence = match self.session.account {
+            Some(_) => self.session.mode.silence,
+            None => self.session.mode.silence_before_sign_in,
+        };
+        let is_idle = matches!(self.pending, Pending::Idle(_));
+        loop {
+            self.session.wire.flush().await?;
+            let Session { wire, selected, .. } = &mut self.session;
+            let changed = async {
+                match selected {
+                    Some(selected) if is_idle => selected.watch.changed().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                read = timeout(silence, wire.read(buffer)) => return match read {
+                    Ok(Ok(0)) => Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
+                    Ok(Ok(count)) => Ok(count),
+                    Ok(Err(error)) => Err(End::Lost(error)),
+                    Err(_) => self.bye(&StatusResponse::bye_idle()).map(|()| 0),
+                },
+                _ = changed => {}
+                () = self.ending.begun() => return self.bye(&StatusResponse::bye_shutdown()).map(|()| 0),
+            }
+            self.sync(Expunge::May).await?;
+        }
+    }
+
+    async fn start_tls(&mut self) -> Result<(), End> {
+        let acceptor = self.session.mode.tls.clone().ok_or_else(|| io::Error::other("no certificate"))?;
+        self.session.wire.start_tls(&acceptor).await?;
+        self.session.has_tls = true;
+        Ok(())
+    }
+}
