@@ -133,7 +133,13 @@ impl Session<'_> {
             starttls: self.mode.tls.is_some() && !self.has_tls,
             signed_in: self.account.is_some(),
         };
-        SERVED.into_iter().chain(SERVED_TOO).filter(|capability| capability.when().is(moment)).collect()
+        // TLS can begin also where it need not.
+        let begins_tls = moment.starttls && !moment.signed_in;
+        let is_told = |capability: &Capability| match capability {
+            Capability::StartTls => begins_tls,
+            other => other.when().is(moment),
+        };
+        SERVED.into_iter().chain(SERVED_TOO).filter(is_told).collect()
     }
 
     pub(crate) fn may_sign_in(&self) -> bool {
