@@ -5,9 +5,10 @@
 use std::fmt;
 
 use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError};
-use hikyaku_types::{AccountId, ContentId, TenantId};
+use hikyaku_types::{AccountId, ContentId, EmailId, TenantId};
 
 use crate::mailbox::MailboxId;
+use crate::prelude;
 
 /// Something that does not agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +115,9 @@ const REFERENCES: Sql = Sql::new(
      FULL JOIN (SELECT id, refs FROM content WHERE state = 0) c ON c.id = r.content
      WHERE COALESCE(c.refs, -1) <> COALESCE(r.n, 0) LIMIT 100",
 );
+/// The rest of a prelude has no checksum: only damage to its beginning can be seen.
+const PRELUDES: Sql =
+    Sql::new("SELECT id FROM email WHERE length(prelude) < 3 OR substr(prelude, 1, 1) <> $1 LIMIT 100");
 const CONTENTS: Sql =
     Sql::new("SELECT id, tenant, state, object FROM content WHERE id > $1 ORDER BY id LIMIT 500");
 
@@ -153,7 +157,8 @@ pub fn contents(tx: &mut ServiceTx<'_>, after: Option<ContentId>) -> Result<Vec<
     })
 }
 
-/// What does not agree across accounts: emails that no entry names, references to content.
+/// What does not agree across accounts: emails that no entry names, references to content,
+/// preludes that cannot be read.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -171,6 +176,9 @@ pub fn check_shard(tx: &mut ServiceTx<'_>) -> Result<Vec<String>, StoreError> {
             -1 => format!("{counted} emails name content {content}, which is not live"),
             _ => format!("content {content} keeps {kept} references, there are {counted}"),
         });
+    }
+    for id in tx.rows(PRELUDES, &[(&[prelude::VERSION]).into()], |row| row.get::<EmailId>(0))? {
+        problems.push(format!("email {id} has no readable prelude"));
     }
     Ok(problems)
 }

@@ -18,7 +18,7 @@ pub struct Prelude {
 
 /// First byte of the stored form: a count (2 bytes), so many starts and ends (4 bytes each),
 /// then the lines.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 
 impl Prelude {
     /// Only lines.

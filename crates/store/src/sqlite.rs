@@ -416,6 +416,21 @@ fn die_of_flush(error: &rusqlite::Error) -> ! {
 
 /// Problems that SQLite's own check finds in a file; empty if it is sound.
 pub(crate) fn integrity(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
+    match check(path) {
+        // Damage in some places ends the check itself.
+        Err(error)
+            if matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ) =>
+        {
+            Ok(vec![error.to_string()])
+        }
+        other => other,
+    }
+}
+
+fn check(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
     let connection = connect(path, 64 << 10)?;
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
