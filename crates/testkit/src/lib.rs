@@ -6,6 +6,7 @@
 //! a test fails.
 
 mod clock;
+pub mod crash;
 pub mod postgres;
 mod random;
 mod scratch;
