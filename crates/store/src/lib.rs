@@ -24,6 +24,7 @@ mod content;
 mod dialect;
 mod error;
 mod fair;
+mod folder;
 mod hints;
 mod job;
 mod lock;

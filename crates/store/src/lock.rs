@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use crate::folder::make_durable;
+
 /// The lock on a data folder, held until it is dropped (or the process ends, however).
 #[derive(Debug)]
 pub struct DataLock {
@@ -39,7 +41,7 @@ impl DataLock {
     /// [`LockError`].
     pub fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join("lock");
-        let opened = make_private(folder).and_then(|()| {
+        let opened = make_durable(folder).and_then(|()| {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)
         });
         let mut file = opened.map_err(|source| LockError::Open { path: path.clone(), source })?;
@@ -62,16 +64,6 @@ impl DataLock {
         written.map_err(|source| LockError::Open { path, source })?;
         Ok(Self { _file: file })
     }
-}
-
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // The folder's own entry must outlive a power cut, or all in it is gone.
-    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

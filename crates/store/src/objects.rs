@@ -14,6 +14,7 @@ use hikyaku_types::{Random, Timestamp};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
+use crate::folder::{DayFolders, make_durable};
 use crate::value::{Column, Param, Value};
 
 /// `20261124/ab/` and 30 more hexadecimal digits.
@@ -26,6 +27,12 @@ impl ObjectKey {
         random.fill(&mut bits);
         let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("{}/{}/{}", day(now), &hex[..2], &hex[2..]))
+    }
+
+    /// Day and two digits, its folder.
+    fn folder(&self) -> Option<(&str, &str)> {
+        let (day, rest) = self.0.split_once('/')?;
+        Some((day, rest.split_once('/')?.0))
     }
 
     /// The key as it stands in a row.
@@ -84,6 +91,8 @@ pub enum ObjectsError {
 #[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
+    /// Folders of keys; a bucket has none.
+    folders: Option<DayFolders>,
 }
 
 impl Objects {
@@ -93,15 +102,11 @@ impl Objects {
     /// [`ObjectsError::Place`].
     pub fn folder(folder: &std::path::Path) -> Result<Self, ObjectsError> {
         let place = |cause: String| ObjectsError::Place { place: folder.display().to_string(), cause };
-        std::fs::create_dir_all(folder).map_err(|error| place(error.to_string()))?;
-        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            let flushed = std::fs::File::open(parent).and_then(|parent| parent.sync_all());
-            flushed.map_err(|error| place(error.to_string()))?;
-        }
+        make_durable(folder).map_err(|error| place(error.to_string()))?;
         let local = object_store::local::LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| place(error.to_string()))?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(local) })
+        Ok(Self { store: Arc::new(local), folders: Some(DayFolders::new(folder)) })
     }
 
     /// Objects in an S3 bucket (`s3://bucket/prefix`); credentials and endpoint come from the
@@ -116,7 +121,7 @@ impl Objects {
             bucket.map_err(|error| ObjectsError::Place { place: url.into(), cause: error.to_string() })?;
         let prefix =
             url.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).map_or("", |(_, prefix)| prefix);
-        Ok(Self { store: Arc::new(object_store::prefix::PrefixStore::new(bucket, prefix)) })
+        Ok(Self { store: Arc::new(object_store::prefix::PrefixStore::new(bucket, prefix)), folders: None })
     }
 
     /// Writes an object under a new key; it is durable when this returns.
@@ -130,9 +135,21 @@ impl Objects {
         random: &dyn Random,
     ) -> Result<ObjectKey, ObjectsError> {
         let key = ObjectKey::new(now, random);
+        self.make_folder(&key).await?;
         let put = self.store.put(&Path::from(key.as_str()), PutPayload::from(bytes)).await;
         put.map_err(|error| failed(key.as_str(), &error))?;
         Ok(key)
+    }
+
+    /// Makes the key's folder. The library would make it too, but does not flush one that
+    /// another thread, or a process that died, has made a moment before.
+    async fn make_folder(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
+        let Some(folders) = self.folders.clone() else { return Ok(()) };
+        let failed = |cause: String| ObjectsError::Failed { key: key.0.clone(), cause };
+        let (day, part) = key.folder().ok_or_else(|| failed("a key without a folder".into()))?;
+        let (day, part) = (day.to_owned(), part.to_owned());
+        let made = tokio::task::spawn_blocking(move || folders.make_durable(&day, &part)).await;
+        made.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
     }
 
     /// Reads an object.

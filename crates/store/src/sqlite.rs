@@ -12,7 +12,8 @@
 //!   gets a temporary error, and nothing of the batch stands;
 //! - a flush that failed ends the process: after it the kernel may have dropped the pages
 //!   that it could not write, and a second flush would say "done". Recovery at the next
-//!   start reads what the disk really has.
+//!   start reads what the disk really has;
+//! - what recovery found is flushed before the first call.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -64,6 +65,7 @@ impl Sqlite {
         let wal = Arc::new(AtomicU32::new(0));
         let (wake, woken) = sync_channel(1);
         let mut connection = connect(path, options.writer_cache_kib)?;
+        flush_log(path)?;
         watch_wal(&mut connection, &wal, metrics, wake)?;
         let writer = Writer {
             connection,
@@ -130,6 +132,21 @@ pub(crate) fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlit
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
+}
+
+/// Makes durable what recovery found in the log. A process that was killed may have written a
+/// commit and not flushed it: it is read back as if it stood, and a repeated delivery is
+/// acknowledged on the strength of it, although nothing new is written then.
+fn flush_log(database: &Path) -> Result<(), rusqlite::Error> {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    match std::fs::File::open(log).and_then(|log| log.sync_all()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+            Err(rusqlite::Error::SqliteFailure(code, Some(format!("cannot flush the log: {error}"))))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Counts the log's pages at each commit, and wakes the checkpointer.

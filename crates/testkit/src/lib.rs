@@ -7,6 +7,7 @@
 
 mod clock;
 pub mod pgproxy;
+pub mod crash;
 pub mod postgres;
 mod random;
 mod scratch;
