@@ -6,8 +6,8 @@
 //! a test fails.
 
 mod clock;
-pub mod pgproxy;
 pub mod crash;
+pub mod pgproxy;
 pub mod postgres;
 mod random;
 mod scratch;
