@@ -174,7 +174,7 @@ async fn serve(
         Arc::new(settings)
     };
     let limits = match arguments.suite {
-        true => Limits { connections: 10_000, connections_each: 10_000 },
+        true => Limits { connections_each: 10_000, ..Limits::default() },
         false => Limits::default(),
     };
     let smtp =

@@ -22,16 +22,16 @@ pub struct Limits {
     pub connections: usize,
     /// Of one listener from one source: an IPv4 address or an IPv6 /64.
     pub connections_each: usize,
+    /// How long sessions may take to end when the process does.
+    pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 10_000, connections_each: 100 }
+        Self { connections: 10_000, connections_each: 100, drain: Duration::from_secs(4) }
     }
 }
 
-/// How long sessions may take to end when the process does.
-const DRAIN: Duration = Duration::from_secs(4);
 /// A word to those beyond the limit must not take longer than this to send.
 const REFUSAL: Duration = Duration::from_secs(2);
 
@@ -142,7 +142,7 @@ impl Listener {
             }
         }
         drop(self.socket);
-        drain(self.name, tasks).await;
+        drain(self.name, self.limits.drain, tasks).await;
     }
 
     fn permits(&self, all: &Arc<Semaphore>, sources: &Arc<Sources>, peer: IpAddr) -> Option<Permits> {
@@ -186,9 +186,9 @@ fn connection(socket: TcpStream, peer: SocketAddr, ending: Ending, permits: Perm
     Connection { stream: Stream::new(socket), peer, session, ending, _permits: permits }
 }
 
-async fn drain(name: &'static str, mut tasks: JoinSet<()>) {
+async fn drain(name: &'static str, patience: Duration, mut tasks: JoinSet<()>) {
     let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, all).await.is_err() {
+    if tokio::time::timeout(patience, all).await.is_err() {
         tracing::warn!(listener = name, left = tasks.len(), "sessions did not end in time");
         tasks.shutdown().await;
     }
@@ -222,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_beyond_the_limit_are_told_and_permits_come_back() {
-        let listener = listener(Limits { connections: 10, connections_each: 2 }).await;
+        let listener = listener(Limits { connections_each: 2, ..Limits::default() }).await;
         let address = listener.address().unwrap();
         let shutdown = Shutdown::new();
         let running = tokio::spawn(listener.run(shutdown.ending(), echo));

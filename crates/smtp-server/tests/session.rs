@@ -469,7 +469,7 @@ fn a_closed_store_defers(mail: TestStore) {
 }
 
 fn connections_beyond_the_limit_are_told(mail: TestStore) {
-    let limits = Limits { connections: 10, connections_each: 2 };
+    let limits = Limits { connections_each: 2, ..Limits::default() };
     let server = Server::start_with(mail, Setup { limits, ..Setup::default() });
     let (first, mut second) = (Client::hello(server.mx), Client::hello(server.mx));
     let mut third = Client::connect(server.mx);

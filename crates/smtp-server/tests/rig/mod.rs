@@ -39,7 +39,11 @@ pub(crate) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), size_bytes: 4 << 20, quota: Quota(None) }
+        Self {
+            limits: Limits { drain: Duration::from_secs(60), ..Limits::default() },
+            size_bytes: 4 << 20,
+            quota: Quota(None),
+        }
     }
 }
 
