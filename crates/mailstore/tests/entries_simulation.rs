@@ -684,6 +684,6 @@ fn postgres_does_as_the_model() {
 #[test]
 #[ignore = "takes minutes: run by `make soak`"]
 fn soak_both_engines_do_as_the_model() {
-    seeds(TestStore::sqlite, 100..200, 4 * STEPS);
-    seeds(TestStore::postgres, 200..240, 4 * STEPS);
+    seeds(TestStore::sqlite, 100..130, 4 * STEPS);
+    seeds(TestStore::postgres, 200..215, 4 * STEPS);
 }
