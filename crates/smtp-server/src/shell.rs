@@ -8,7 +8,9 @@ use hikyaku_directory::Account;
 use hikyaku_mailstore::DeliveryKey;
 use hikyaku_net::{Connection, Ending, Stream};
 use hikyaku_smtp_proto::session::Effects;
-use hikyaku_smtp_proto::{Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls};
+use hikyaku_smtp_proto::{
+    Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants,
+};
 use hikyaku_types::ShardId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -35,7 +37,7 @@ struct Shell<'s> {
     room: Room,
     /// Replies that wait to be sent: pipelined commands are answered together.
     out: Vec<u8>,
-    /// Keys of deliveries whose reply has been sent and not yet shown to be received.
+    /// Keys of deliveries whose reply is not yet shown to be received.
     unconfirmed: Vec<(ShardId, DeliveryKey)>,
 }
 
@@ -52,7 +54,7 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         account: None,
         recipients: Vec::new(),
         content: Vec::new(),
-        room: Room::default(),
+        room: Room::None,
         out: Vec::new(),
         unconfirmed: Vec::new(),
     };
@@ -108,27 +110,39 @@ impl Shell<'_> {
 
     /// Sends what waits, then waits for bytes, the deadline, or the end of the process.
     async fn wait(&mut self, session: &mut Session, framer: &mut Framer) -> io::Result<Effects> {
-        self.flush().await?;
-        self.room.grow(&self.services.budget, self.content.len() + READ).await;
         let mut bytes = [0u8; READ];
+        self.flush().await?;
+        let deadline = session.deadline();
         let was_ending = self.ending.has_begun();
-        let read = timeout(session.deadline(), self.stream.read(&mut bytes));
+        let reading = async {
+            if matches!(session.wants(), Wants::Content | Wants::Chunk) {
+                self.room.grow(&self.services.budget, self.content.len() + READ).await;
+            }
+            self.stream.read(&mut bytes).await
+        };
         let count = tokio::select! {
-            read = read => match read {
+            read = timeout(deadline, reading) => match read {
                 Ok(count) => count?,
                 Err(_) => return Ok(session.handle(Input::Timeout)),
             },
             () = self.ending.begun(), if !was_ending => return Ok(session.handle(Input::Shutdown)),
         };
-        if count == 0 {
-            return Ok(session.handle(Input::Hangup));
+        if count > 0 {
+            // It has gone on after our last reply, so it had it.
+            for (shard, key) in self.unconfirmed.drain(..) {
+                self.services.keys.forget(shard, key);
+            }
         }
-        // It has gone on after our last reply, so it had it.
-        for (shard, key) in self.unconfirmed.drain(..) {
-            self.services.keys.forget(shard, key);
+        Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer))
+    }
+
+    /// No bytes are the end of the connection.
+    fn received(bytes: &[u8], session: &mut Session, framer: &mut Framer) -> Effects {
+        if bytes.is_empty() {
+            return session.handle(Input::Hangup);
         }
-        framer.push(bytes.get(..count).unwrap_or_default());
-        Ok(Effects::new())
+        framer.push(bytes);
+        Effects::new()
     }
 
     async fn answer(&mut self, question: Question, session: &Session) -> Input {
@@ -176,7 +190,7 @@ impl Shell<'_> {
             settings: &self.mode.settings,
         };
         let received = timeout(session.deadline(), receive(self.services, &message, content)).await;
-        self.room = Room::default();
+        self.room = Room::None;
         let reply = match received {
             Ok(Ok(done)) => {
                 tracing::info!(session = self.number, trace = %done.trace, peer = %self.peer,
@@ -199,7 +213,7 @@ impl Shell<'_> {
     fn discard(&mut self) {
         self.content = Vec::new();
         self.recipients.clear();
-        self.room = Room::default();
+        self.room = Room::None;
     }
 
     async fn start_tls(&mut self) -> io::Result<Tls> {

@@ -33,13 +33,15 @@ const ACCOUNTS: [(i64, i64, &str, &[&str]); 5] = [
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) size_bytes: u64,
+    /// For the content of all sessions.
+    pub(crate) budget: usize,
     /// Of every account.
     pub(crate) quota: Quota,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), size_bytes: 4 << 20, quota: Quota(None) }
+        Self { limits: Limits::default(), size_bytes: 4 << 20, budget: 64 << 20, quota: Quota(None) }
     }
 }
 
@@ -178,7 +180,7 @@ fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
         ids: Arc::new(ids),
         clock: Arc::new(ManualClock::at(mail.clock.now())),
         random: Arc::new(SeededRandom::new(9)),
-        budget: Budget::new(64 << 20, usize::try_from(setup.size_bytes).unwrap()),
+        budget: Budget::new(setup.budget, usize::try_from(setup.size_bytes).unwrap()),
     }
 }
 
