@@ -39,6 +39,8 @@ struct Shell<'s> {
     out: Vec<u8>,
     /// Keys of deliveries whose reply is not yet shown to be received.
     unconfirmed: Vec<(ShardId, DeliveryKey)>,
+    /// The session knows of the end of the process.
+    is_ending: bool,
 }
 
 pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services) {
@@ -57,6 +59,7 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         room: Room::None,
         out: Vec::new(),
         unconfirmed: Vec::new(),
+        is_ending: false,
     };
     match shell.run().await {
         Ok(()) => tracing::debug!(session = number, peer = %peer.ip(), "session ended"),
@@ -113,7 +116,6 @@ impl Shell<'_> {
         let mut bytes = [0u8; READ];
         self.flush().await?;
         let deadline = session.deadline();
-        let was_ending = self.ending.has_begun();
         let reading = async {
             if matches!(session.wants(), Wants::Content | Wants::Chunk) {
                 self.room.grow(&self.services.budget, self.content.len() + READ).await;
@@ -125,7 +127,10 @@ impl Shell<'_> {
                 Ok(count) => count?,
                 Err(_) => return Ok(session.handle(Input::Timeout)),
             },
-            () = self.ending.begun(), if !was_ending => return Ok(session.handle(Input::Shutdown)),
+            () = self.ending.begun(), if !self.is_ending => {
+                self.is_ending = true;
+                return Ok(session.handle(Input::Shutdown));
+            }
         };
         if count > 0 {
             // It has gone on after our last reply, so it had it.

@@ -28,6 +28,7 @@ both_engines! {
     a_closed_store_defers
     connections_beyond_the_limit_are_told
     the_end_waits_for_an_open_transaction
+    the_end_during_a_delivery_is_told
     idle_sessions_need_no_room
     large_contents_at_once_do_not_wait_for_each_other_for_ever
 }
@@ -514,6 +515,20 @@ fn the_end_waits_for_an_open_transaction(mail: TestStore) {
     sending.expect_end();
     server.wait_for_end();
     assert_eq!(server.inbox("ann@example.org").len(), 1);
+    server.end();
+}
+
+fn the_end_during_a_delivery_is_told(mail: TestStore) {
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    let blockade = server.block_store();
+    client.content("a@client.example", &["ann@example.org"], MAIL.as_bytes());
+    wait_for("the delivery to wait", || server.mail.store.waiting() == 1);
+    server.shutdown.begin();
+    drop(blockade);
+    accepted(&client.line());
+    client.talk("S: 421 4.3.2 Shutting down, try again");
+    client.expect_end();
     server.end();
 }
 
