@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hikyaku_directory::Account;
 use hikyaku_mailstore::DeliveryKey;
@@ -39,6 +40,8 @@ struct Shell<'s> {
     out: Vec<u8>,
     /// Keys of deliveries whose reply is not yet shown to be received.
     unconfirmed: Vec<(ShardId, DeliveryKey)>,
+    /// Among the replies in `out` is one to content.
+    out_has_verdict: bool,
     /// The session knows of the end of the process.
     is_ending: bool,
 }
@@ -59,6 +62,7 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         room: Room::None,
         out: Vec::new(),
         unconfirmed: Vec::new(),
+        out_has_verdict: false,
         is_ending: false,
     };
     match shell.run().await {
@@ -114,6 +118,14 @@ impl Shell<'_> {
     /// Sends what waits, then waits for bytes, the deadline, or the end of the process.
     async fn wait(&mut self, session: &mut Session, framer: &mut Framer) -> io::Result<Effects> {
         let mut bytes = [0u8; READ];
+        if self.out_has_verdict
+            && let Some(early) = self.read_now(&mut bytes).await
+        {
+            // Sent before our reply, so it does not show that the reply came.
+            self.flush().await?;
+            let count = early?;
+            return Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer));
+        }
         self.flush().await?;
         let deadline = session.deadline();
         let reading = async {
@@ -133,12 +145,18 @@ impl Shell<'_> {
             }
         };
         if count > 0 {
-            // It has gone on after our last reply, so it had it.
+            // It has gone on after our last reply, so its host had it. (What was under way at
+            // that moment is taken for that, too: pipelined commands on a slow network.)
             for (shard, key) in self.unconfirmed.drain(..) {
                 self.services.keys.forget(shard, key);
             }
         }
         Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer))
+    }
+
+    /// What has come by now, without waiting; `None` if nothing has.
+    async fn read_now(&mut self, bytes: &mut [u8]) -> Option<io::Result<usize>> {
+        timeout(Duration::ZERO, self.stream.read(bytes)).await.ok()
     }
 
     /// No bytes are the end of the connection.
@@ -201,6 +219,7 @@ impl Shell<'_> {
                 tracing::info!(session = self.number, trace = %done.trace, peer = %self.peer,
                     recipients = recipients.len(), size = envelope.content.size_bytes, "accepted");
                 self.unconfirmed.extend(done.keys);
+                self.out_has_verdict = true;
                 Reply::accepted(&done.trace.to_string())
             }
             Ok(Err(error)) => {
@@ -244,6 +263,7 @@ impl Shell<'_> {
         };
         timeout(deadline, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         self.out.clear();
+        self.out_has_verdict = false;
         Ok(())
     }
 }

@@ -29,6 +29,7 @@ both_engines! {
     connections_beyond_the_limit_are_told
     the_end_waits_for_an_open_transaction
     the_end_during_a_delivery_is_told
+    what_was_sent_before_the_reply_does_not_show_that_it_came
     idle_sessions_need_no_room
     large_contents_at_once_do_not_wait_for_each_other_for_ever
 }
@@ -529,6 +530,25 @@ fn the_end_during_a_delivery_is_told(mail: TestStore) {
     accepted(&client.line());
     client.talk("S: 421 4.3.2 Shutting down, try again");
     client.expect_end();
+    server.end();
+}
+
+fn what_was_sent_before_the_reply_does_not_show_that_it_came(mail: TestStore) {
+    // RFC 2920 section 3.1 allows commands behind the content; then the reply is lost.
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    let blockade = server.block_store();
+    client.content("a@client.example", &["ann@example.org"], MAIL.as_bytes());
+    wait_for("the delivery to wait", || server.mail.store.waiting() == 1);
+    client.write(b"RSET\r\n");
+    // Whoever is greeted now came after it: the server's reactor has seen both.
+    let bystander = Client::hello(server.mx);
+    drop(blockade);
+    client.lose_replies("250 2.0.0 OK\r\n");
+    let mut client = Client::hello(server.mx);
+    accepted(&client.mail("a@client.example", &["ann@example.org"], MAIL.as_bytes()));
+    assert_eq!(server.inbox("ann@example.org").len(), 1);
+    drop((client, bystander));
     server.end();
 }
 
