@@ -12,6 +12,11 @@
 //! - the reply to content is sent after the commit of the delivery, never before;
 //! - what goes wrong on our side is a 4yz reply: the peer keeps the mail and comes again;
 //! - content of all sessions together is bounded ([`Budget`]): a session waits for room.
+//!
+//! Known weaknesses, both of delivery keys: a client that sends QUIT together with its content
+//! never shows that it had our reply, so its keys stay until they expire; and keys are
+//! forgotten in the background, so the very same mail sent again within that moment counts
+//! as a repeated one.
 
 mod answer;
 mod budget;

@@ -3,12 +3,15 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hikyaku_directory::Account;
 use hikyaku_mailstore::DeliveryKey;
 use hikyaku_net::{Connection, Ending, Stream};
 use hikyaku_smtp_proto::session::Effects;
-use hikyaku_smtp_proto::{Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls};
+use hikyaku_smtp_proto::{
+    Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants,
+};
 use hikyaku_types::ShardId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -35,8 +38,12 @@ struct Shell<'s> {
     room: Room,
     /// Replies that wait to be sent: pipelined commands are answered together.
     out: Vec<u8>,
-    /// Keys of deliveries whose reply has been sent and not yet shown to be received.
+    /// Keys of deliveries whose reply is not yet shown to be received.
     unconfirmed: Vec<(ShardId, DeliveryKey)>,
+    /// Among the replies in `out` is one to content.
+    out_has_verdict: bool,
+    /// The session knows of the end of the process.
+    is_ending: bool,
 }
 
 pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services) {
@@ -52,9 +59,11 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         account: None,
         recipients: Vec::new(),
         content: Vec::new(),
-        room: Room::default(),
+        room: Room::None,
         out: Vec::new(),
         unconfirmed: Vec::new(),
+        out_has_verdict: false,
+        is_ending: false,
     };
     match shell.run().await {
         Ok(()) => tracing::debug!(session = number, peer = %peer.ip(), "session ended"),
@@ -108,27 +117,55 @@ impl Shell<'_> {
 
     /// Sends what waits, then waits for bytes, the deadline, or the end of the process.
     async fn wait(&mut self, session: &mut Session, framer: &mut Framer) -> io::Result<Effects> {
-        self.flush().await?;
-        self.room.grow(&self.services.budget, self.content.len() + READ).await;
         let mut bytes = [0u8; READ];
-        let was_ending = self.ending.has_begun();
-        let read = timeout(session.deadline(), self.stream.read(&mut bytes));
+        if self.out_has_verdict
+            && let Some(early) = self.read_now(&mut bytes).await
+        {
+            // Sent before our reply, so it does not show that the reply came.
+            self.flush().await?;
+            let count = early?;
+            return Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer));
+        }
+        self.flush().await?;
+        let deadline = session.deadline();
+        let reading = async {
+            if matches!(session.wants(), Wants::Content | Wants::Chunk) {
+                self.room.grow(&self.services.budget, self.content.len() + READ).await;
+            }
+            self.stream.read(&mut bytes).await
+        };
         let count = tokio::select! {
-            read = read => match read {
+            read = timeout(deadline, reading) => match read {
                 Ok(count) => count?,
                 Err(_) => return Ok(session.handle(Input::Timeout)),
             },
-            () = self.ending.begun(), if !was_ending => return Ok(session.handle(Input::Shutdown)),
+            () = self.ending.begun(), if !self.is_ending => {
+                self.is_ending = true;
+                return Ok(session.handle(Input::Shutdown));
+            }
         };
-        if count == 0 {
-            return Ok(session.handle(Input::Hangup));
+        if count > 0 {
+            // It has gone on after our last reply, so its host had it. (What was under way at
+            // that moment is taken for that, too: pipelined commands on a slow network.)
+            for (shard, key) in self.unconfirmed.drain(..) {
+                self.services.keys.forget(shard, key);
+            }
         }
-        // It has gone on after our last reply, so it had it.
-        for (shard, key) in self.unconfirmed.drain(..) {
-            self.services.keys.forget(shard, key);
+        Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer))
+    }
+
+    /// What has come by now, without waiting; `None` if nothing has.
+    async fn read_now(&mut self, bytes: &mut [u8]) -> Option<io::Result<usize>> {
+        timeout(Duration::ZERO, self.stream.read(bytes)).await.ok()
+    }
+
+    /// No bytes are the end of the connection.
+    fn received(bytes: &[u8], session: &mut Session, framer: &mut Framer) -> Effects {
+        if bytes.is_empty() {
+            return session.handle(Input::Hangup);
         }
-        framer.push(bytes.get(..count).unwrap_or_default());
-        Ok(Effects::new())
+        framer.push(bytes);
+        Effects::new()
     }
 
     async fn answer(&mut self, question: Question, session: &Session) -> Input {
@@ -176,12 +213,13 @@ impl Shell<'_> {
             settings: &self.mode.settings,
         };
         let received = timeout(session.deadline(), receive(self.services, &message, content)).await;
-        self.room = Room::default();
+        self.room = Room::None;
         let reply = match received {
             Ok(Ok(done)) => {
                 tracing::info!(session = self.number, trace = %done.trace, peer = %self.peer,
                     recipients = recipients.len(), size = envelope.content.size_bytes, "accepted");
                 self.unconfirmed.extend(done.keys);
+                self.out_has_verdict = true;
                 Reply::accepted(&done.trace.to_string())
             }
             Ok(Err(error)) => {
@@ -199,7 +237,7 @@ impl Shell<'_> {
     fn discard(&mut self) {
         self.content = Vec::new();
         self.recipients.clear();
-        self.room = Room::default();
+        self.room = Room::None;
     }
 
     async fn start_tls(&mut self) -> io::Result<Tls> {
@@ -225,6 +263,7 @@ impl Shell<'_> {
         };
         timeout(deadline, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         self.out.clear();
+        self.out_has_verdict = false;
         Ok(())
     }
 }

@@ -28,6 +28,10 @@ both_engines! {
     a_closed_store_defers
     connections_beyond_the_limit_are_told
     the_end_waits_for_an_open_transaction
+    the_end_during_a_delivery_is_told
+    what_was_sent_before_the_reply_does_not_show_that_it_came
+    idle_sessions_need_no_room
+    large_contents_at_once_do_not_wait_for_each_other_for_ever
 }
 
 const MAIL: &str = "From: Stranger <stranger@client.example>\r\n\
@@ -512,5 +516,67 @@ fn the_end_waits_for_an_open_transaction(mail: TestStore) {
     sending.expect_end();
     server.wait_for_end();
     assert_eq!(server.inbox("ann@example.org").len(), 1);
+    server.end();
+}
+
+fn the_end_during_a_delivery_is_told(mail: TestStore) {
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    let blockade = server.block_store();
+    client.content("a@client.example", &["ann@example.org"], MAIL.as_bytes());
+    wait_for("the delivery to wait", || server.mail.store.waiting() == 1);
+    server.shutdown.begin();
+    drop(blockade);
+    accepted(&client.line());
+    client.talk("S: 421 4.3.2 Shutting down, try again");
+    client.expect_end();
+    server.end();
+}
+
+fn what_was_sent_before_the_reply_does_not_show_that_it_came(mail: TestStore) {
+    // RFC 2920 section 3.1 allows commands behind the content; then the reply is lost.
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    let blockade = server.block_store();
+    client.content("a@client.example", &["ann@example.org"], MAIL.as_bytes());
+    wait_for("the delivery to wait", || server.mail.store.waiting() == 1);
+    client.write(b"RSET\r\n");
+    // Whoever is greeted now came after it: the server's reactor has seen both.
+    let bystander = Client::hello(server.mx);
+    drop(blockade);
+    client.lose_replies("250 2.0.0 OK\r\n");
+    let mut client = Client::hello(server.mx);
+    accepted(&client.mail("a@client.example", &["ann@example.org"], MAIL.as_bytes()));
+    assert_eq!(server.inbox("ann@example.org").len(), 1);
+    drop((client, bystander));
+    server.end();
+}
+
+fn idle_sessions_need_no_room(mail: TestStore) {
+    let setup = Setup { size_bytes: 1 << 20, budget: 2 << 20, ..Setup::default() };
+    let server = Server::start_with(mail, setup);
+    // More than there are steps of room.
+    let idle: Vec<Client> = (0..60).map(|_| Client::hello(server.mx)).collect();
+    drop(idle);
+    server.end();
+}
+
+fn large_contents_at_once_do_not_wait_for_each_other_for_ever(mail: TestStore) {
+    let setup = Setup { size_bytes: 1 << 20, budget: 2 << 20, ..Setup::default() };
+    let server = Server::start_with(mail, setup);
+    let address = server.mx;
+    let senders: Vec<_> = (0..8)
+        .map(|n| {
+            std::thread::spawn(move || {
+                let content = format!("Subject: {n}\r\n\r\n{}\r\n", "0123456789abcdef\r\n".repeat(50_000));
+                let mut client = Client::hello(address);
+                accepted(&client.mail("a@client.example", &["ann@example.org"], content.as_bytes()));
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    assert_eq!(server.inbox("ann@example.org").len(), 8);
     server.end();
 }

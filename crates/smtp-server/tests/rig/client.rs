@@ -33,6 +33,8 @@ impl Client {
     /// Connects, and reads nothing.
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).unwrap();
+        // What is written is under way at once, whatever the server has acknowledged.
+        socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream: Stream::Plain(socket), pending: Vec::new() }

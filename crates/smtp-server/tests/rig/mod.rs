@@ -3,7 +3,7 @@
 pub(crate) mod client;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
@@ -11,8 +11,8 @@ use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, account, email, entry};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Budget, Mode, Services, serve};
-use hikyaku_store::{AccountHome, Sql, StoreError};
-use hikyaku_testkit::{ManualClock, SeededRandom, TestStore};
+use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
+use hikyaku_testkit::{DELIVERY, ManualClock, SHARD, SeededRandom, TestStore};
 use hikyaku_types::{Address, Clock, NodeId, RisingIds, TraceId};
 use rustls::pki_types::CertificateDer;
 
@@ -33,6 +33,8 @@ const ACCOUNTS: [(i64, i64, &str, &[&str]); 5] = [
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) size_bytes: u64,
+    /// For the content of all sessions.
+    pub(crate) budget: usize,
     /// Of every account.
     pub(crate) quota: Quota,
 }
@@ -42,6 +44,7 @@ impl Default for Setup {
         Self {
             limits: Limits { drain: Duration::from_secs(60), ..Limits::default() },
             size_bytes: 4 << 20,
+            budget: 64 << 20,
             quota: Quota(None),
         }
     }
@@ -124,6 +127,38 @@ impl Server {
         wait_for("keys to be forgotten", keys);
     }
 
+    /// Nothing is written to the store until this is dropped; reads wait as well where they
+    /// share the connections.
+    pub(crate) fn block_store(&self) -> Vec<mpsc::Sender<()>> {
+        let workers = match self.mail.location {
+            Location::Folder(_) => 1,
+            Location::Postgres { .. } => self.mail.options.connections,
+        };
+        let (started, is_started) = mpsc::channel();
+        let block = |_| {
+            let (release, wait) = mpsc::channel::<()>();
+            let (store, started) = (Arc::clone(&self.mail.store), started.clone());
+            self.mail.block_on(async {
+                tokio::spawn(async move {
+                    let scope = Scope::service(&DELIVERY, SHARD, None).unwrap().long();
+                    let blocking = move |_: &mut ServiceTx<'_>| {
+                        started.send(()).unwrap();
+                        // It ends when the other side is dropped.
+                        let _ = wait.recv();
+                        Ok::<_, StoreError>(())
+                    };
+                    store.write(scope, "test.block", blocking).await
+                });
+            });
+            release
+        };
+        let blockade = (0..workers).map(block).collect();
+        for _ in 0..workers {
+            is_started.recv_timeout(Duration::from_secs(20)).expect("every worker is blocked");
+        }
+        blockade
+    }
+
     /// Ends the server; everybody must have left, and everything must agree.
     pub(crate) fn end(self) {
         self.shutdown.begin();
@@ -182,7 +217,7 @@ fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
         ids: Arc::new(ids),
         clock: Arc::new(ManualClock::at(mail.clock.now())),
         random: Arc::new(SeededRandom::new(9)),
-        budget: Budget::new(64 << 20, usize::try_from(setup.size_bytes).unwrap()),
+        budget: Budget::new(setup.budget, usize::try_from(setup.size_bytes).unwrap()),
     }
 }
 
