@@ -61,6 +61,8 @@ const TENANTS: [(&str, &str, [&str; 5]); 2] = [
     ("Northwind Studio", "northwind.demo", ["ann", "bob", "carol", "office", "postmaster"]),
 ];
 
+/// What the server calls itself.
+const HOST_NAME: &str = "mx.demo";
 const SUITE_DOMAIN: &str = "suite.test";
 
 /// What each may store.
@@ -163,7 +165,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     let settings = |kind| {
-        let mut settings = Settings::new(Domain::parse("mx.demo").expect("a domain"), kind);
+        let mut settings = Settings::new(Domain::parse(HOST_NAME).expect("a domain"), kind);
         settings.offers.start_tls = true;
         if arguments.suite {
             // These listeners are on loopback.
@@ -359,7 +361,10 @@ impl State {
     }
 
     fn directory(&self) -> anyhow::Result<Directory> {
-        let (mut domains, mut entries) = (Vec::new(), Vec::new());
+        // Mail to <Postmaster>, which has no domain, is for the host's (RFC 5321 section 4.5.1).
+        let host = Address::parse(&format!("postmaster@{HOST_NAME}"))?;
+        let mut domains = vec![DomainEntry { name: host.domain.clone(), tag_separator: None }];
+        let mut entries: Vec<Entry> = Vec::new();
         for tenant in &self.tenants {
             domains.push(DomainEntry { name: Domain::parse(&tenant.domain)?, tag_separator: Some('+') });
             for account in &tenant.accounts {
@@ -375,7 +380,10 @@ impl State {
                     pool: Quota(Some(TENANT_BYTES)),
                 };
                 let password = PasswordHash::of(account.password.as_bytes(), &SystemRandom)?;
-                entries.push(Entry { account: found, aliases: Vec::new(), password });
+                let is_postmaster = found.address.local_part.as_str() == host.local_part.as_str();
+                let has_host = entries.iter().any(|entry| !entry.aliases.is_empty());
+                let aliases = if is_postmaster && !has_host { vec![host.clone()] } else { Vec::new() };
+                entries.push(Entry { account: found, aliases, password });
             }
         }
         Ok(Directory::new(domains, entries, Passwords::new(2), &SystemRandom)?)
@@ -439,9 +447,9 @@ fn make_certificates() -> anyhow::Result<Made> {
     let authority = params.self_signed(&authority_key)?;
     let issuer = rcgen::Issuer::new(params, authority_key);
 
-    let names = ["localhost", "mx.demo", "127.0.0.1", "::1"].map(str::to_owned);
+    let names = ["localhost", HOST_NAME, "127.0.0.1", "::1"].map(str::to_owned);
     let mut params = rcgen::CertificateParams::new(names)?;
-    params.distinguished_name.push(rcgen::DnType::CommonName, "mx.demo");
+    params.distinguished_name.push(rcgen::DnType::CommonName, HOST_NAME);
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let key = rcgen::KeyPair::generate()?;

@@ -227,6 +227,8 @@ fn place_part<'d>(
     let mut places = Vec::with_capacity(part.recipients.len());
     for recipient in &part.recipients {
         if let Some(earlier) = earlier_copy(tx, recipient, delivery.received_at)? {
+            let row = trace_row(delivery, part, recipient, trace::Event::Duplicate);
+            trace::record(&mut tx.tenant(part.tenant), &row)?;
             outcomes.push(Outcome::Duplicate(earlier));
             continue;
         }
@@ -323,21 +325,27 @@ fn write_part(
             keywords: &Keywords::default(),
         };
         email::write(&mut tx.account(part.tenant, recipient.account), &new)?;
-        trace::record(&mut tx.tenant(part.tenant), &trace_row(delivery, part, place))?;
+        let row = trace_row(delivery, part, recipient, trace::Event::Delivered);
+        trace::record(&mut tx.tenant(part.tenant), &row)?;
     }
     Ok(())
 }
 
-fn trace_row(delivery: &Delivery, part: &TenantPart, place: &Place<'_>) -> trace::Record {
+fn trace_row(
+    delivery: &Delivery,
+    part: &TenantPart,
+    recipient: &Recipient,
+    event: trace::Event,
+) -> trace::Record {
     trace::Record {
-        id: place.recipient.trace,
+        id: recipient.trace,
         tenant: part.tenant,
-        account: Some(place.recipient.account),
-        email: Some(place.recipient.email),
-        event: trace::Event::Delivered,
+        account: Some(recipient.account),
+        email: (event == trace::Event::Delivered).then_some(recipient.email),
+        event,
         size: part.content.size(),
         reverse_path: delivery.reverse_path.clone(),
-        recipient: place.recipient.address.clone(),
+        recipient: recipient.address.clone(),
         message_id: delivery.message_id.clone(),
         peer: delivery.peer.clone(),
     }

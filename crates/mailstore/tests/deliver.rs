@@ -104,6 +104,13 @@ fn a_repeated_delivery_makes_no_second_copy(mail: TestStore) {
     delivered(again[1]);
     assert_eq!(inbox(&mail, homes[0]).len(), 1);
     assert_eq!(inbox(&mail, homes[1]).len(), 1);
+    let tenant = homes[0].tenant;
+    let rows = mail.read(move |tx| hikyaku_trace::newest(&mut tx.tenant(tenant), None, 10)).unwrap();
+    let repeated = rows.iter().filter(|row| row.event == hikyaku_trace::Event::Duplicate);
+    assert_eq!(
+        repeated.map(|row| (row.account, row.email)).collect::<Vec<_>>(),
+        [(Some(homes[0].account), None)]
+    );
     let other = mail.deliver(&self::mail(2, 3_000), &homes[..1]);
     delivered(other[0]);
     assert_eq!(mail.problems(), Vec::<String>::new());

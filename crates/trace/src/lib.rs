@@ -42,7 +42,7 @@ pub const SCHEMA: Component = Component {
             CREATE FUNCTION trace_partitions(now_ms bigint, weeks int) RETURNS int LANGUAGE plpgsql AS $$
             DECLARE
                 week CONSTANT bigint := 7 * 24 * 3600 * 1000::bigint;
-                first bigint := now_ms / week - 1;
+                first bigint := greatest(now_ms / week - 1, 0);
                 made int := 0;
             BEGIN
                 FOR n IN first .. first + weeks LOOP
@@ -115,7 +115,7 @@ impl Record {
 
 const INSERT: TenantSql = TenantSql::new(
     "INSERT INTO trace (id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer)
-     VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10)",
+     VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
 );
 const FIND: TenantSql = TenantSql::new(
     "SELECT id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer
@@ -131,7 +131,8 @@ const PARTITIONS: Sql = Sql::new("SELECT trace_partitions($1, $2)");
 /// Weeks of partitions that are kept ready ahead.
 const WEEKS_AHEAD: i64 = 9;
 
-/// Writes a row. `record.tenant` must be the transaction's.
+/// Writes a row, unless there is one with its id: a delivery may be carried out again after an
+/// unknown outcome. `record.tenant` must be the transaction's.
 ///
 /// # Errors
 /// [`StoreError`].
