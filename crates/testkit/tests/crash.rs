@@ -14,7 +14,7 @@ const BUSY: Generation = Generation { workers: 6, each: 14, ..SHORT };
 
 /// What happens to one data folder.
 const LIFE: [Generation; 4] = [
-    // Made anew, and closed in order: the log is copied back and removed.
+    // Made anew, and closed in order.
     SHORT,
     // Killed when the first folder of a day has been made, and nothing of it is flushed.
     Generation { fault: Some(Kill("mkdir", 3)), ..BUSY },
@@ -75,12 +75,11 @@ fn control_an_acknowledgement_before_commit_is_found() {
     assert_found(&run(seed(3), &[Generation { acknowledge: Early, ..BUSY }], CONTROL));
 }
 
-/// Every flush, more load, more seeds, and logs so long that they are copied back in between.
+/// Every flush of more lives.
 #[test]
 #[ignore = "takes half an hour: cargo test -p hikyaku-testkit --test crash soak -- --ignored --nocapture"]
 fn soak_every_flush_of_many_lives() {
     let all = Sampling { flushes: 100, torn: 3, enough: 20 };
-    let long = Generation { workers: 8, each: 60, noise: 80, ..BUSY };
     let first = seed(100);
     for seed in first..first + 6 {
         // Another moment of death for each seed.
@@ -89,5 +88,16 @@ fn soak_every_flush_of_many_lives() {
         let [new, killed_at_folder, _, recovers] = LIFE;
         assert_sound(seed, &run(seed, &[new, killed_at_folder, killed_later, recovers], all));
     }
-    assert_sound(first, &run(first, &[SHORT, long, SHORT], Sampling { flushes: 25, torn: 1, enough: 20 }));
+}
+
+/// A log of more than 16 MB is copied back to the database while work goes on.
+#[test]
+#[ignore = "takes some minutes: see the other soak"]
+fn soak_a_log_that_is_copied_back_at_work() {
+    let seed = seed(200);
+    let long = Generation { workers: 8, each: 110, noise: 100, ..BUSY };
+    let some = Sampling { flushes: 10, torn: 1, enough: 20 };
+    let report = run(seed, &[SHORT, long, SHORT], some);
+    assert_sound(seed, &report);
+    assert!(report.copied_back > 0, "the log stayed too short: {report}");
 }

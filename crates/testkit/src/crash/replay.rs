@@ -41,7 +41,8 @@ pub struct Flush {
     pub covers: u64,
     /// False if the tracer answered instead of the kernel: then it makes nothing durable.
     pub carried_out: bool,
-    path: PathBuf,
+    /// Below the disk's root, as it was opened.
+    pub path: PathBuf,
     /// The line of the trace on which it ended.
     pub line: usize,
 }

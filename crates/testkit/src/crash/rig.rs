@@ -16,6 +16,8 @@ use crate::Rng;
 
 /// Data folder below the disk's root: two levels that are not there yet.
 const FOLDER: &str = "var/mail";
+/// The shard's database there.
+const DATABASE: &str = "var/mail/shard-0.db";
 
 /// One process of a scenario.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,9 @@ pub struct Report {
     pub disks: usize,
     /// Acknowledgements in the traces.
     pub acknowledgements: usize,
+    /// Acknowledgements given when the log had been copied back in part: the database had bytes
+    /// that were not flushed.
+    pub copied_back: usize,
     /// Acknowledgements that were checked, summed over all disks.
     pub promises: usize,
     /// Acknowledged deliveries whose log record was looked for in what was flushed.
@@ -64,10 +69,11 @@ pub struct Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { flushes, disks, acknowledgements, promises, records, objects, violations } = self;
+        let Self { flushes, disks, acknowledgements, copied_back, promises, records, objects, violations } =
+            self;
         write!(
             f,
-            "{flushes} flushes, {acknowledgements} acknowledgements (of these followed in the trace: \
+            "{flushes} flushes, {acknowledgements} acknowledgements ({copied_back} with a log half copied back; followed in the trace: \
              {records} log records, {objects} objects), {disks} disks with {promises} promises, {} violations",
             violations.len()
         )
@@ -213,6 +219,7 @@ impl Crash {
         self.ledger.book(&note, &at);
         self.notes += 1;
         if let Note::Done(number, _) = note {
+            self.report.copied_back += usize::from(!disk.is_durable(Path::new(DATABASE)));
             let (record, object) = self.witnesses.of_operation(number);
             self.report.records += usize::from(record.is_some());
             self.report.objects += usize::from(object.is_some());
