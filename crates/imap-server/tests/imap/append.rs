@@ -9,6 +9,7 @@ both_engines! {
     flags_and_date
     where_nothing_is
     what_is_too_big
+    all_messages_of_one_append_count_together
     an_append_into_the_open_mailbox_is_told
     what_cannot_be_appended
     a_full_account
@@ -127,6 +128,19 @@ fn what_is_too_big(mail: TestStore) {
     client.append("INBOX", &content[1..]);
     let status = client.ok("STATUS INBOX (MESSAGES SIZE)").untagged.remove(0);
     assert_eq!(String::from_utf8_lossy(&status), format!("* STATUS INBOX (MESSAGES 1 SIZE {MESSAGE_BYTES})"));
+}
+
+/// A thousand messages of one command, each within the limit, would fill the memory.
+fn all_messages_of_one_append_count_together(mail: TestStore) {
+    let server = Server::new(mail);
+    let mut client = server.sign_in();
+    let half = "x".repeat(MESSAGE_BYTES as usize / 2);
+    let piece = format!(" {{{}+}}\r\n{half}", half.len());
+    client.ok(format!("APPEND INBOX{piece}{piece}"));
+    let three = client.command(format!("APPEND INBOX{piece}{piece}{piece}"));
+    assert!(three.tagged.starts_with("NO [TOOBIG]"), "{three:?}");
+    let status = client.ok("STATUS INBOX (MESSAGES)").untagged.remove(0);
+    assert_eq!(String::from_utf8_lossy(&status), "* STATUS INBOX (MESSAGES 2)");
 }
 
 fn an_append_into_the_open_mailbox_is_told(mail: TestStore) {
