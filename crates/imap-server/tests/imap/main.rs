@@ -5,6 +5,7 @@
 mod append;
 mod client;
 mod copying;
+mod damage;
 mod fetch;
 mod flags;
 mod mailboxes;
