@@ -98,6 +98,11 @@ impl Selected {
     pub(crate) fn has_told<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
         self.told.extend(entries.into_iter().map(|entry| (entry.uid, entry.modseq)));
     }
+
+    /// Was the last change of this entry told?
+    pub(crate) fn knows(&self, entry: &Entry) -> bool {
+        entry.modseq <= self.modseq || self.told.get(&entry.uid) == Some(&entry.modseq)
+    }
 }
 
 /// Tells the client what changed in the open mailbox. False if the mailbox is gone.

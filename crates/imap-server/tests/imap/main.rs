@@ -1,6 +1,7 @@
 //! The whole server on port 0, on both engines, against scripted clients.
 //!
-//! Most tests are transcripts (see [`script`]).
+//! Most tests are transcripts (see [`script`]); `model` plays several clients at random and
+//! checks what each of them was told.
 
 mod append;
 mod client;
@@ -9,6 +10,7 @@ mod damage;
 mod fetch;
 mod flags;
 mod mailboxes;
+mod model;
 mod rfc3501;
 mod script;
 mod search;

@@ -14,6 +14,7 @@ both_engines! {
     moves_are_seen_from_both_sides
     the_mailbox_is_deleted_under_a_session
     own_changes_are_told_once
+    silent_hides_ones_own_change_only
     seen_by_reading_is_told_to_others
     new_mail_is_told_once
     a_read_only_session_is_told_too
@@ -269,6 +270,35 @@ fn own_changes_are_told_once(mail: TestStore) {
         S2: * 2 FETCH (FLAGS (\Flagged \Seen))
         S2: * 3 FETCH (FLAGS (\Seen))
         S2: a OK …
+        ",
+    );
+}
+
+/// RFC 3501 section 6.4.6: a change from outside is told whether or not the client asked for
+/// silence about its own.
+fn silent_hides_ones_own_change_only(mail: TestStore) {
+    check_both(
+        mail,
+        r"
+        C1: a STORE 1 +FLAGS (\Flagged)
+        S1: * 1 FETCH (FLAGS (\Flagged))
+        S1: a OK …
+        C2: a STORE 1 +FLAGS.SILENT (\Seen)
+        S2: * 1 FETCH (FLAGS (\Flagged \Seen))
+        S2: a OK …
+        C2: b NOOP
+        S2: b OK …
+        C1: b NOOP
+        S1: * 1 FETCH (FLAGS (\Flagged \Seen))
+        S1: b OK …
+        C1: c STORE 2 FLAGS (\Draft)
+        S1: * 2 FETCH (FLAGS (\Draft))
+        S1: c OK …
+        C2: c STORE 2 +FLAGS.SILENT (\Draft)
+        S2: * 2 FETCH (FLAGS (\Draft))
+        S2: c OK …
+        C2: d NOOP
+        S2: d OK …
         ",
     );
 }
