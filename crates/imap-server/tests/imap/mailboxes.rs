@@ -209,6 +209,15 @@ fn subscriptions(mail: TestStore) {
         C: c LSUB "" a*
         S: * LSUB (\HasNoChildren) "/" a/b
         S: c OK LSUB completed
+        C: i LSUB "" "%"
+        S: * LSUB (\HasNoChildren) "/" Archive
+        S: * LSUB (\HasNoChildren) "/" Drafts
+        S: * LSUB (\HasNoChildren) "/" INBOX
+        S: * LSUB (\HasNoChildren) "/" Junk
+        S: * LSUB (\HasNoChildren) "/" Sent
+        S: * LSUB (\HasNoChildren) "/" Trash
+        S: * LSUB (\Noselect) "/" a
+        S: i OK LSUB completed
         C: d UNSUBSCRIBE Trash
         S: d OK UNSUBSCRIBE completed
         C: e LSUB "" T*
