@@ -32,7 +32,7 @@ pub(crate) struct Selected {
     next_uid: u32,
     /// Expunges up to here are known.
     expunged: Tombstone,
-    /// What this session's own STOREs told already: UID to modseq.
+    /// What the client knows of this session's own changes: UID to modseq.
     told: HashMap<u32, i64>,
 }
 
@@ -94,9 +94,14 @@ async fn entries(session: &Session<'_>, id: MailboxId, after: u32) -> Result<Vec
 }
 
 impl Selected {
-    /// This session has told these entries itself.
-    pub(crate) fn has_told(&mut self, entries: &[Entry]) {
-        self.told.extend(entries.iter().map(|entry| (entry.uid, entry.modseq)));
+    /// The client knows these entries: this session has told them itself, or need not.
+    pub(crate) fn has_told<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
+        self.told.extend(entries.into_iter().map(|entry| (entry.uid, entry.modseq)));
+    }
+
+    /// Was the last change of this entry told?
+    pub(crate) fn knows(&self, entry: &Entry) -> bool {
+        entry.modseq <= self.modseq || self.told.get(&entry.uid) == Some(&entry.modseq)
     }
 }
 

@@ -149,8 +149,11 @@ impl Shell<'_> {
             }
             Event::Message(announced) => {
                 let head = table::request(announced.head, self.session.state(), self.session.dialect);
+                // All messages of one command are held until it is whole.
+                let held: u64 = self.messages.iter().map(|message| message.len() as u64).sum();
+                let fits = held.saturating_add(announced.size_bytes) <= self.session.mode.message_bytes;
                 let taken = match head {
-                    Ok(Request { command: Command::Append(_), .. }) => {
+                    Ok(Request { command: Command::Append(_), .. }) if fits => {
                         self.messages.push(Vec::new());
                         Ok(())
                     }

@@ -52,21 +52,23 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
     let mut is_damaged = false;
     for step in steps(&uids) {
         let entries = session.read("imap.fetch", move |tx| entry::find_entries(tx, id, &step)).await?;
-        let unseen: Vec<u32> = entries
-            .iter()
-            .filter(|entry| sees && !entry.flags.has(Flags::SEEN))
-            .map(|entry| entry.uid)
-            .collect();
-        for entry in &entries {
+        let mut seen = Vec::new();
+        for entry in entries {
             match read(session, entry.email, needs).await {
-                Ok(found) => tell(session, fetch, entry, &found, sees)?,
+                Ok(found) => {
+                    let becomes_seen = sees && !entry.flags.has(Flags::SEEN);
+                    let flags = if becomes_seen { entry.flags.with(Flags::SEEN) } else { entry.flags };
+                    let now = Entry { flags, ..entry };
+                    tell(session, fetch, &now, &found, becomes_seen)?;
+                    seen.extend(becomes_seen.then_some(now));
+                }
                 // One message that cannot be read must not hide the others.
                 Err(Failure::Answer(_)) => is_damaged = true,
                 Err(gone) => return Err(gone),
             }
             session.wire.relieve().await?;
         }
-        mark_seen(session, unseen).await?;
+        mark_seen(session, &seen).await?;
     }
     if is_damaged { Err(StatusResponse::unavailable().into()) } else { Ok(StatusResponse::completed(row)) }
 }
@@ -110,24 +112,19 @@ fn tell(
     fetch: &Fetch,
     entry: &Entry,
     found: &Found,
-    sees: bool,
+    becomes_seen: bool,
 ) -> Result<(), Failure> {
     let (Some(uid), dialect) = (Uid::new(entry.uid), session.dialect) else { return Ok(()) };
     let Some(seq) = session.selected()?.view.seq(uid) else { return Ok(()) };
-    let becomes_seen = sees && !entry.flags.has(Flags::SEEN);
-    let now = Entry {
-        flags: if becomes_seen { entry.flags.with(Flags::SEEN) } else { entry.flags },
-        ..entry.clone()
-    };
     let mut line = FetchWriter::new(&mut session.wire.out, seq, dialect);
     if fetch.by == By::Uid && !fetch.atts.contains(&FetchAtt::Uid) {
         line.uid(uid);
     }
     if becomes_seen && !fetch.atts.contains(&FetchAtt::Flags) {
-        line.flags(&flags_of(&now), false);
+        line.flags(&flags_of(entry), false);
     }
     for att in &fetch.atts {
-        item(&mut line, att, uid, &now, found);
+        item(&mut line, att, uid, entry, found);
     }
     line.finish();
     Ok(())
@@ -160,14 +157,22 @@ fn item(line: &mut FetchWriter<'_>, att: &FetchAtt, uid: Uid, entry: &Entry, fou
     }
 }
 
-async fn mark_seen(session: &mut Session<'_>, uids: Vec<u32>) -> Result<(), Failure> {
-    if uids.is_empty() {
+/// Sets \Seen on messages that were told with it.
+async fn mark_seen(session: &mut Session<'_>, told: &[Entry]) -> Result<(), Failure> {
+    if told.is_empty() {
         return Ok(());
     }
+    let uids: Vec<u32> = told.iter().map(|entry| entry.uid).collect();
     let id = session.selected()?.id;
     let change = Change::Add(Flags::SEEN, Keywords::default());
     let stored =
         session.write("imap.seen", move |tx| entry::store_flags(tx, id, &uids, &change, None)).await?;
-    session.selected_mut()?.has_told(&stored.entries);
+    // What somebody else changed since the entry was read is told by the sync.
+    let as_told = |stored: &&Entry| {
+        told.iter().any(|told| {
+            told.uid == stored.uid && (told.flags, &told.keywords) == (stored.flags, &stored.keywords)
+        })
+    };
+    session.selected_mut()?.has_told(stored.entries.iter().filter(as_told));
     Ok(())
 }

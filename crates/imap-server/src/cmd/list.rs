@@ -4,8 +4,11 @@
 //! Known weakness: of RFC 5258 only the selection and return options SUBSCRIBED,
 //! SPECIAL-USE and CHILDREN have an effect; LIST-EXTENDED is not announced.
 
+use std::collections::HashSet;
+
 use hikyaku_imap_proto::ListPattern;
 use hikyaku_imap_proto::command::{List, Lsub, SpecialUse};
+use hikyaku_imap_proto::mailbox::SEPARATOR;
 use hikyaku_imap_proto::response::{self, ListAttribute, ListEntry};
 use hikyaku_mailstore::{Mailbox, Role};
 
@@ -51,14 +54,27 @@ pub(super) async fn list(session: &mut Session<'_>, list: &List) -> Result<(), F
 pub(super) async fn lsub(session: &mut Session<'_>, lsub: &Lsub) -> Result<(), Failure> {
     let pattern = lsub.pattern.under(&lsub.reference);
     let tree = Tree::load(session).await?;
-    for (name, mailbox) in tree.mailboxes.iter().filter(|(_, mailbox)| mailbox.subscribed) {
-        if pattern.matches(name.as_str()) {
-            let attributes = [children(&tree, mailbox)];
+    let hidden = above_hidden(&tree, &pattern);
+    for (name, mailbox) in &tree.mailboxes {
+        let stands_for_others = !mailbox.subscribed && hidden.contains(name.as_str());
+        if (mailbox.subscribed || stands_for_others) && pattern.matches(name.as_str()) {
+            let attribute =
+                if stands_for_others { ListAttribute::NoSelect } else { children(&tree, mailbox) };
+            let attributes = [attribute];
             let entry = ListEntry { name, attributes: &attributes, special_use: &[], child_info: false };
             response::lsub(&mut session.wire.out, &entry, session.dialect);
         }
     }
     Ok(())
+}
+
+/// Names above subscribed mailboxes that the pattern does not reach: `%` shows the former in
+/// place of the latter (RFC 3501 section 6.3.9).
+fn above_hidden<'t>(tree: &'t Tree, pattern: &ListPattern) -> HashSet<&'t str> {
+    let is_hidden = |name: &&str| !pattern.matches(name);
+    let subscribed = tree.mailboxes.iter().filter(|(_, mailbox)| mailbox.subscribed);
+    let hidden = subscribed.map(|(name, _)| name.as_str()).filter(is_hidden);
+    hidden.flat_map(|name| name.match_indices(SEPARATOR).map(|(at, _)| &name[..at])).collect()
 }
 
 fn children(tree: &Tree, mailbox: &Mailbox) -> ListAttribute {

@@ -2,14 +2,17 @@
 //!
 //! Standards: RFC 3501 section 6.4.6.
 
+use std::collections::HashSet;
+
 use hikyaku_imap_proto::Uid;
 use hikyaku_imap_proto::command::{By, Store, StoreAction};
 use hikyaku_imap_proto::response::{FetchWriter, StatusResponse};
 use hikyaku_imap_proto::table::Row;
 use hikyaku_mailstore::{Change, Entry, entry};
+use hikyaku_store::StoreError;
 
 use super::resolve;
-use crate::selected::{flags_of, steps, to_store};
+use crate::selected::{Selected, flags_of, steps, to_store};
 use crate::session::{Failure, Outcome, Session};
 
 pub(super) async fn store(session: &mut Session<'_>, row: &'static Row, store: &Store) -> Outcome {
@@ -26,20 +29,33 @@ pub(super) async fn store(session: &mut Session<'_>, row: &'static Row, store: &
         StoreAction::Remove => Change::Remove(flags, keywords),
     };
     for step in steps(&uids) {
-        let change = change.clone();
-        let stored =
-            session.write("imap.store", move |tx| entry::store_flags(tx, id, &step, &change, None)).await?;
-        if !store.silent {
-            tell(session, &stored.entries, store.by)?;
+        let (change, silent) = (change.clone(), store.silent);
+        let write = session.write("imap.store", move |tx| {
+            let before = if silent { entry::find_entries(tx, id, &step)? } else { Vec::new() };
+            Ok::<_, StoreError>((before, entry::store_flags(tx, id, &step, &change, None)?.entries))
+        });
+        let (before, after) = write.await?;
+        if silent {
+            keep_silent(session.selected_mut()?, &before, &after);
+        } else {
+            tell(session, &after, store.by)?;
+            session.selected_mut()?.has_told(&after);
         }
-        session.selected_mut()?.has_told(&stored.entries);
         session.wire.relieve().await?;
     }
     Ok(StatusResponse::completed(row))
 }
 
+/// The client knows what it changed, but not what others changed before it: the sync tells
+/// the whole then.
+fn keep_silent(selected: &mut Selected, before: &[Entry], after: &[Entry]) {
+    let known: HashSet<u32> =
+        before.iter().filter(|entry| selected.knows(entry)).map(|entry| entry.uid).collect();
+    selected.has_told(after.iter().filter(|entry| known.contains(&entry.uid)));
+}
+
 /// FETCH responses with the new flags.
-pub(super) fn tell(session: &mut Session<'_>, entries: &[Entry], by: By) -> Result<(), Failure> {
+fn tell(session: &mut Session<'_>, entries: &[Entry], by: By) -> Result<(), Failure> {
     let dialect = session.dialect;
     for entry in entries {
         let Some(uid) = Uid::new(entry.uid) else { continue };

@@ -1,0 +1,352 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, LIST, LSUB, STATUS, SELECT, EXAMINE, CLOSE, UNSELECT.
+
+use hikyaku_testkit::{TestStore, both_engines};
+
+use crate::server::{Server, bob, check};
+
+both_engines! {
+    every_account_begins_with_six_mailboxes
+    create_and_delete
+    what_cannot_be_created_or_deleted
+    rename_takes_children_along
+    rename_of_inbox_leaves_it_empty
+    list_patterns
+    subscriptions
+    status_needs_no_select
+    select_and_examine
+    close_expunges_and_unselect_does_not
+    another_account_sees_nothing_of_it
+}
+
+fn every_account_begins_with_six_mailboxes(mail: TestStore) {
+    check(
+        mail,
+        r#"
+        C: a LIST "" *
+        S: * LIST (\HasNoChildren \Archive) "/" Archive
+        S: * LIST (\HasNoChildren \Drafts) "/" Drafts
+        S: * LIST (\HasNoChildren) "/" INBOX
+        S: * LIST (\HasNoChildren \Junk) "/" Junk
+        S: * LIST (\HasNoChildren \Sent) "/" Sent
+        S: * LIST (\HasNoChildren \Trash) "/" Trash
+        S: a OK LIST completed
+        "#,
+    );
+}
+
+fn create_and_delete(mail: TestStore) {
+    check(
+        mail,
+        r#"
+        C: a CREATE Projects/2026/Autumn
+        S: a OK CREATE completed
+        C: b LIST "" P*
+        S: * LIST (\HasChildren) "/" Projects
+        S: * LIST (\HasChildren) "/" Projects/2026
+        S: * LIST (\HasNoChildren) "/" Projects/2026/Autumn
+        S: b OK LIST completed
+        C: c DELETE Projects/2026/Autumn
+        S: c OK DELETE completed
+        C: d CREATE Projects/2027/
+        S: d OK CREATE completed
+        C: e CREATE &U,BTFw-/&ZeVnLIqe-
+        S: e OK CREATE completed
+        C: f LIST "" &U,BTFw-*
+        S: * LIST (\HasChildren) "/" &U,BTFw-
+        S: * LIST (\HasNoChildren) "/" &U,BTFw-/&ZeVnLIqe-
+        S: f OK LIST completed
+        C: g CREATE "with space"
+        S: g OK CREATE completed
+        C: h LIST Projects/ %
+        S: * LIST (\HasNoChildren) "/" Projects/2026
+        S: * LIST (\HasNoChildren) "/" Projects/2027
+        S: h OK LIST completed
+        C: i LIST "" w*
+        S: * LIST (\HasNoChildren) "/" "with space"
+        S: i OK LIST completed
+        C: j SELECT "with space"
+        S: * FLAGS …
+        S: * 0 EXISTS
+        S: * 0 RECENT
+        S: * OK [PERMANENTFLAGS …
+        S: * OK [UIDVALIDITY …
+        S: * OK [UIDNEXT 1] …
+        S: j OK [READ-WRITE] …
+        C: k DELETE "with space"
+        S: k OK DELETE completed
+        C: l FETCH 1 FLAGS
+        S: l BAD …
+        "#,
+    );
+}
+
+fn what_cannot_be_created_or_deleted(mail: TestStore) {
+    check(
+        mail,
+        r#"
+        C: a CREATE inbox
+        S: a NO [ALREADYEXISTS] …
+        C: b CREATE Sent
+        S: b NO [ALREADYEXISTS] …
+        C: c CREATE a//b
+        S: c NO [CANNOT] …
+        C: d DELETE Inbox
+        S: d NO [CANNOT] …
+        C: e DELETE nowhere
+        S: e NO [NONEXISTENT] …
+        C: f CREATE a/b
+        S: f OK …
+        C: g DELETE a
+        S: g NO [HASCHILDREN] …
+        C: h SELECT nowhere
+        S: h NO [NONEXISTENT] …
+        C: i RENAME nowhere elsewhere
+        S: i NO [NONEXISTENT] …
+        C: j RENAME a Sent
+        S: j NO [ALREADYEXISTS] …
+        C: k RENAME a a/b/c
+        S: k NO [CANNOT] …
+        C: l STATUS nowhere (MESSAGES)
+        S: l NO [NONEXISTENT] …
+        C: m CREATE x (USE (\Junk))
+        S: m NO [USEATTR] …
+        "#,
+    );
+}
+
+fn rename_takes_children_along(mail: TestStore) {
+    check(
+        mail,
+        r#"
+        C: a CREATE a/b/c
+        S: a OK …
+        C: b APPEND a/b/c {#+}
+        C> Subject: x
+        C>
+        C:
+        S: b OK [APPENDUID …] …
+        C: c RENAME a/b x/y
+        S: c OK RENAME completed
+        C: d LIST "" *b*
+        S: d OK …
+        C: e STATUS x/y/c (MESSAGES UIDNEXT)
+        S: * STATUS x/y/c (MESSAGES 1 UIDNEXT 2)
+        S: e OK …
+        C: f LIST "" x*
+        S: * LIST (\HasChildren) "/" x
+        S: * LIST (\HasChildren) "/" x/y
+        S: * LIST (\HasNoChildren) "/" x/y/c
+        S: f OK …
+        C: g LIST "" a
+        S: * LIST (\HasNoChildren) "/" a
+        S: g OK …
+        "#,
+    );
+}
+
+fn rename_of_inbox_leaves_it_empty(mail: TestStore) {
+    // RFC 3501 section 6.3.5.
+    let server = Server::new(mail);
+    server.deliver("Subject: one\r\n\r\n1\r\n");
+    server.deliver("Subject: two\r\n\r\n2\r\n");
+    server.check(
+        r#"
+        C: a RENAME INBOX old-mail
+        S: a OK RENAME completed
+        C: b STATUS INBOX (MESSAGES UNSEEN)
+        S: * STATUS INBOX (MESSAGES 0 UNSEEN 0)
+        S: b OK …
+        C: c STATUS old-mail (MESSAGES UNSEEN)
+        S: * STATUS old-mail (MESSAGES 2 UNSEEN 2)
+        S: c OK …
+        C: d RENAME INBOX Sent
+        S: d NO [ALREADYEXISTS] …
+        C: e LIST "" INBOX
+        S: * LIST (\HasNoChildren) "/" INBOX
+        S: e OK …
+        "#,
+    );
+}
+
+fn list_patterns(mail: TestStore) {
+    let server = Server::new(mail);
+    let mut client = server.sign_in();
+    client.ok("CREATE Projects/2026");
+    client.ok("CREATE INBOX/old");
+    let listed = |command: &str| -> Vec<String> {
+        let mut client = server.sign_in();
+        let lines = client.ok(command).untagged;
+        lines
+            .iter()
+            .map(|line| String::from_utf8_lossy(line).rsplit(' ').next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    for (command, expected) in [
+        (r#"LIST "" """#, r#""""#),
+        (r#"LIST "" %"#, "Archive Drafts INBOX Junk Projects Sent Trash"),
+        (r#"LIST "" %/%"#, "INBOX/old Projects/2026"),
+        (r#"LIST "" inbox"#, "INBOX"),
+        (r#"LIST "" inbox/*"#, "INBOX/old"),
+        (r#"LIST "" "*2*""#, "Projects/2026"),
+        (r#"LIST "Projects/" "*""#, "Projects/2026"),
+        (r#"LIST "Projects" "/2*""#, "Projects/2026"),
+        (r#"LIST "" projects"#, ""),
+        (r#"LIST (SPECIAL-USE) "" *"#, "Archive Drafts Junk Sent Trash"),
+        (r#"LIST "" (Sent Drafts)"#, "Drafts Sent"),
+    ] {
+        assert_eq!(listed(command).join(" "), expected, "{command}");
+    }
+}
+
+fn subscriptions(mail: TestStore) {
+    check(
+        mail,
+        r#"
+        C: a CREATE a/b
+        S: a OK …
+        C: b SUBSCRIBE a/b
+        S: b OK SUBSCRIBE completed
+        C: c LSUB "" a*
+        S: * LSUB (\HasNoChildren) "/" a/b
+        S: c OK LSUB completed
+        C: i LSUB "" "%"
+        S: * LSUB (\HasNoChildren) "/" Archive
+        S: * LSUB (\HasNoChildren) "/" Drafts
+        S: * LSUB (\HasNoChildren) "/" INBOX
+        S: * LSUB (\HasNoChildren) "/" Junk
+        S: * LSUB (\HasNoChildren) "/" Sent
+        S: * LSUB (\HasNoChildren) "/" Trash
+        S: * LSUB (\Noselect) "/" a
+        S: i OK LSUB completed
+        C: d UNSUBSCRIBE Trash
+        S: d OK UNSUBSCRIBE completed
+        C: e LSUB "" T*
+        S: e OK LSUB completed
+        C: f LIST "" Trash
+        S: * LIST (\HasNoChildren \Trash) "/" Trash
+        S: f OK …
+        C: g SUBSCRIBE nowhere
+        S: g NO [NONEXISTENT] …
+        C: h UNSUBSCRIBE nowhere
+        S: h OK …
+        "#,
+    );
+}
+
+fn status_needs_no_select(mail: TestStore) {
+    let server = Server::new(mail);
+    server.deliver("Subject: one\r\n\r\n1\r\n");
+    server.deliver("Subject: two\r\n\r\n22\r\n");
+    server.check(
+        r#"
+        C: a STATUS inbox (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN)
+        S: * STATUS INBOX (MESSAGES 2 RECENT 0 UIDNEXT 3 UIDVALIDITY … UNSEEN 2)
+        S: a OK STATUS completed
+        C: b STATUS "Sent" (UNSEEN)
+        S: * STATUS Sent (UNSEEN 0)
+        S: b OK STATUS completed
+        C: c STATUS INBOX ()
+        S: c BAD …
+        C: d STATUS INBOX (NOTHING)
+        S: d BAD …
+        "#,
+    );
+}
+
+fn select_and_examine(mail: TestStore) {
+    let server = Server::new(mail);
+    server.deliver("Subject: one\r\n\r\n1\r\n");
+    server.deliver("Subject: two\r\n\r\n2\r\n");
+    let mut client = server.sign_in();
+    client.ok("SELECT INBOX");
+    client.ok(r"STORE 1 +FLAGS (\Seen $work)");
+    server.check(
+        r#"
+        C: a SELECT INBOX
+        S: * FLAGS (\Answered \Flagged \Deleted \Seen \Draft $work)
+        S: * 2 EXISTS
+        S: * 0 RECENT
+        S: * OK [PERMANENTFLAGS (\Answered \Flagged \Deleted \Seen \Draft $work \*)] …
+        S: * OK [UNSEEN 2] …
+        S: * OK [UIDVALIDITY …] …
+        S: * OK [UIDNEXT 3] …
+        S: a OK [READ-WRITE] SELECT completed
+        C: b EXAMINE INBOX
+        S: * FLAGS (\Answered \Flagged \Deleted \Seen \Draft $work)
+        S: * 2 EXISTS
+        S: * 0 RECENT
+        S: * OK [PERMANENTFLAGS ()] …
+        S: * OK [UNSEEN 2] …
+        S: * OK [UIDVALIDITY …] …
+        S: * OK [UIDNEXT 3] …
+        S: b OK [READ-ONLY] …
+        C: c STORE 1 +FLAGS (\Deleted)
+        S: c NO [NOPERM] …
+        C: d EXPUNGE
+        S: d NO [NOPERM] …
+        C: e MOVE 1 Sent
+        S: e NO [NOPERM] …
+        C: f COPY 1 Sent
+        S: f OK [COPYUID …] …
+        C: g SELECT nowhere
+        S: g NO …
+        C: h FETCH 1 FLAGS
+        S: h BAD …
+        "#,
+    );
+}
+
+fn close_expunges_and_unselect_does_not(mail: TestStore) {
+    let server = Server::new(mail);
+    server.deliver("Subject: one\r\n\r\n1\r\n");
+    server.deliver("Subject: two\r\n\r\n2\r\n");
+    let mut client = server.sign_in();
+    let messages = |client: &mut crate::client::Client| {
+        let answer = client.ok("STATUS INBOX (MESSAGES)").untagged.remove(0);
+        String::from_utf8(answer).unwrap()
+    };
+    client.ok("SELECT INBOX");
+    client.ok(r"STORE 1 +FLAGS.SILENT (\Deleted)");
+    client.ok("UNSELECT");
+    assert!(client.command("CHECK").tagged.starts_with("BAD"), "nothing is open");
+    assert_eq!(messages(&mut client), "* STATUS INBOX (MESSAGES 2)");
+    client.ok("EXAMINE INBOX");
+    client.ok("CLOSE");
+    assert_eq!(messages(&mut client), "* STATUS INBOX (MESSAGES 2)");
+    client.ok("SELECT INBOX");
+    assert!(client.ok("CLOSE").untagged.is_empty(), "CLOSE tells nothing");
+    assert_eq!(messages(&mut client), "* STATUS INBOX (MESSAGES 1)");
+}
+
+fn another_account_sees_nothing_of_it(mail: TestStore) {
+    let server = Server::new(mail);
+    server.deliver("Subject: ann's\r\n\r\n1\r\n");
+    server.sign_in().ok("CREATE private");
+    server.mail.deliver(b"Subject: bob's\r\n\r\n1\r\n", &[bob()]);
+    server.check_from_greeting(
+        r#"
+        S: * OK …
+        C: a LOGIN bob@example.org secret
+        S: a OK …
+        C: b SELECT private
+        S: b NO [NONEXISTENT] …
+        C: c EXAMINE INBOX
+        S: * FLAGS …
+        S: * 1 EXISTS
+        S: * 0 RECENT
+        S: * OK [PERMANENTFLAGS ()] …
+        S: * OK [UNSEEN 1] …
+        S: * OK [UIDVALIDITY …
+        S: * OK [UIDNEXT 2] …
+        S: c OK …
+        C: d FETCH 1:* BODY[TEXT]
+        S: * 1 FETCH (BODY[TEXT] {#}
+        S> 1
+        S: )
+        S: d OK …
+        C: e UID SEARCH SUBJECT ann
+        S: * SEARCH
+        S: e OK …
+        "#,
+    );
+}

@@ -1,0 +1,22 @@
+//! The whole server on port 0, on both engines, against scripted clients.
+//!
+//! Most tests are transcripts (see [`script`]); `model` plays several clients at random and
+//! checks what each of them was told.
+
+mod append;
+mod client;
+mod copying;
+mod damage;
+mod fetch;
+mod flags;
+mod mailboxes;
+mod model;
+mod rfc3501;
+mod script;
+mod search;
+mod server;
+mod sessions;
+mod sign_in;
+mod simple;
+mod tls;
+mod wrong;

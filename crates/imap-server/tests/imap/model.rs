@@ -1,0 +1,336 @@
+//! Several clients at random on one account; a model of each applies every response to what
+//! it knows, and is compared with what the server says when asked.
+//!
+//! A seed decides what the clients do: `HIKYAKU_TEST_SEED=… cargo nextest run -p
+//! hikyaku-imap-server model` repeats it. Most steps are one client's; some are sent by all
+//! before anybody reads, so that sessions also run side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hikyaku_testkit::{Rng, TestStore, both_engines};
+
+use crate::client::Client;
+use crate::server::Server;
+
+both_engines! { clients_know_what_they_were_told }
+
+const CLIENTS: usize = 3;
+const MAILBOXES: [&str; 2] = ["INBOX", "Archive"];
+const FLAGS: [&str; 5] = ["\\Seen", "\\Flagged", "\\Deleted", "\\Answered", "work"];
+/// Beyond so many messages the clients rather expunge.
+const MANY: usize = 30;
+
+fn clients_know_what_they_were_told(mail: TestStore) {
+    run(mail, chosen_seed().unwrap_or(1), 250);
+}
+
+mod soak {
+    use hikyaku_testkit::TestStore;
+
+    #[test]
+    #[ignore = "takes minutes: run by `make soak`"]
+    fn soak_clients_know_what_they_were_told() {
+        let seeds = super::chosen_seed().map_or(100..130, |seed| seed..seed + 1);
+        for seed in seeds {
+            super::run(TestStore::sqlite(), seed, 1_500);
+            super::run(TestStore::postgres(), seed, 500);
+        }
+    }
+}
+
+fn chosen_seed() -> Option<u64> {
+    std::env::var("HIKYAKU_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"))
+}
+
+/// Texts of the messages that were appended: by mailbox and UID.
+type Contents = BTreeMap<(&'static str, u32), u64>;
+
+/// A message as a client knows it.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    uid: Option<u32>,
+    flags: Option<BTreeSet<String>>,
+}
+
+struct Player {
+    client: Client,
+    mailbox: &'static str,
+    messages: Vec<Known>,
+}
+
+/// A command and what the client makes of its success.
+struct Command {
+    text: String,
+    /// EXPUNGE may be told in answer to it.
+    may_expunge: bool,
+    effect: Effect,
+}
+
+enum Effect {
+    Nothing,
+    /// A message was put into a mailbox.
+    Append(&'static str, u64),
+    /// Messages went to a mailbox.
+    Copy(&'static str),
+    /// Flags of messages were changed, and the server was asked to be silent.
+    Silent(Vec<usize>, char, BTreeSet<String>),
+}
+
+fn run(mail: TestStore, seed: u64, steps: u32) {
+    let server = Server::new(mail);
+    let mut rng = Rng::new(seed);
+    let mut contents = Contents::new();
+    let mut players: Vec<Player> = (0..CLIENTS).map(|_| Player::new(&server)).collect();
+    for step in 0..steps {
+        let at_once = rng.chance(25);
+        let turn = rng.below(CLIENTS as u64) as usize;
+        let acting: Vec<usize> = if at_once { (0..CLIENTS).collect() } else { vec![turn] };
+        let commands: Vec<Command> = acting
+            .iter()
+            .map(|index| players[*index].choose(&mut rng, u64::from(step) * 10 + *index as u64))
+            .collect();
+        for (index, command) in acting.iter().zip(&commands) {
+            players[*index].client.send(format!("m{step} {}\r\n", command.text).as_bytes());
+        }
+        for (index, command) in acting.iter().zip(commands) {
+            let context = format!("seed {seed}, step {step}, client {index}: {}", command.text);
+            players[*index].read(&format!("m{step} "), command, &mut contents, &context);
+        }
+        if rng.chance(30) {
+            let context = format!("seed {seed}, after step {step}, client {turn}");
+            players[turn].compare(&contents, &context);
+        }
+        if rng.chance(4) {
+            let mailbox = *rng.pick(&MAILBOXES);
+            players[turn].select(mailbox);
+        }
+    }
+    for (index, player) in players.iter_mut().enumerate() {
+        player.compare(&contents, &format!("seed {seed}, at the end, client {index}"));
+    }
+}
+
+impl Player {
+    fn new(server: &Server) -> Self {
+        let mut player = Self { client: server.sign_in(), mailbox: MAILBOXES[0], messages: Vec::new() };
+        player.select(MAILBOXES[0]);
+        player
+    }
+
+    fn select(&mut self, mailbox: &'static str) {
+        (self.mailbox, self.messages) = (mailbox, Vec::new());
+        for response in self.client.ok(format!("SELECT {mailbox}")).untagged {
+            self.apply(&response, true, "SELECT");
+        }
+    }
+
+    fn choose(&self, rng: &mut Rng, number: u64) -> Command {
+        let count = self.messages.len();
+        let to = *rng.pick(&MAILBOXES);
+        let plain = |text: String, may_expunge| Command { text, may_expunge, effect: Effect::Nothing };
+        if count == 0 || (rng.chance(25) && count < MANY) {
+            let content = content(number);
+            let flags = if rng.chance(30) { "(\\Seen work) " } else { "" };
+            let text = format!("APPEND {to} {flags}{{{}+}}\r\n{content}", content.len());
+            return Command { text, may_expunge: true, effect: Effect::Append(to, number) };
+        }
+        let by_uid = rng.chance(50) && self.messages.iter().all(|message| message.uid.is_some());
+        let (set, positions) = self.some(rng, by_uid);
+        let uid = if by_uid { "UID " } else { "" };
+        match rng.below(if count < MANY { 10 } else { 13 }) {
+            0 | 1 => self.store(rng, uid, &set, positions),
+            2 => plain(format!("{uid}FETCH {set} (UID FLAGS)"), by_uid),
+            3 => plain(format!("{uid}FETCH {set} (UID BODY[TEXT])"), by_uid),
+            4 => plain(format!("{uid}SEARCH OR FLAGGED {set}"), by_uid),
+            5 => {
+                Command { text: format!("{uid}COPY {set} {to}"), may_expunge: true, effect: Effect::Copy(to) }
+            }
+            6 => {
+                Command { text: format!("{uid}MOVE {set} {to}"), may_expunge: true, effect: Effect::Copy(to) }
+            }
+            7 => plain("NOOP".into(), true),
+            8 => plain("IDLE\r\nDONE".into(), true),
+            9 if by_uid => plain(format!("UID EXPUNGE {set}"), true),
+            _ => plain("EXPUNGE".into(), true),
+        }
+    }
+
+    /// A set of one to three ranges, and the positions that it names.
+    fn some(&self, rng: &mut Rng, by_uid: bool) -> (String, Vec<usize>) {
+        let mut positions = BTreeSet::new();
+        let mut set = Vec::new();
+        for _ in 0..rng.range(1..4) {
+            let first = rng.below(self.messages.len() as u64) as usize;
+            let last = (first + rng.below(6) as usize).min(self.messages.len() - 1);
+            positions.extend(first..=last);
+            let number = |position: usize| match by_uid {
+                true => u64::from(self.messages[position].uid.expect("known")),
+                false => position as u64 + 1,
+            };
+            set.push(format!("{}:{}", number(first), number(last)));
+        }
+        (set.join(","), positions.into_iter().collect())
+    }
+
+    fn store(&self, rng: &mut Rng, uid: &str, set: &str, positions: Vec<usize>) -> Command {
+        let flags: BTreeSet<String> =
+            FLAGS.iter().filter(|_| rng.chance(35)).map(|flag| (*flag).to_owned()).collect();
+        let list = flags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let sign = *rng.pick(&['+', '-', ' ']);
+        let silent = rng.chance(50);
+        let name = if silent { "FLAGS.SILENT" } else { "FLAGS" };
+        let text = format!("{uid}STORE {set} {}{name} ({list})", sign.to_string().trim());
+        let effect = if silent { Effect::Silent(positions, sign, flags) } else { Effect::Nothing };
+        Command { text, may_expunge: !uid.is_empty(), effect }
+    }
+
+    /// Reads the answer to a command that was sent.
+    fn read(&mut self, tag: &str, command: Command, contents: &mut Contents, context: &str) {
+        // What a client asked to be silent about it does itself, at once: what the server
+        // tells in the same answer is newer.
+        if let Effect::Silent(positions, sign, flags) = &command.effect {
+            self.change(positions, *sign, flags);
+        }
+        loop {
+            let response = self.client.response();
+            let text = String::from_utf8_lossy(&response).into_owned();
+            let answer = text.strip_prefix(tag).unwrap_or(&text);
+            assert!(!answer.starts_with("NO") && !answer.starts_with("BAD"), "{context}: {text}");
+            match &command.effect {
+                Effect::Append(to, number) => {
+                    if let Some(code) = code(answer, "APPENDUID") {
+                        contents.insert((*to, code[1].parse().expect("a UID")), *number);
+                    }
+                }
+                Effect::Copy(to) => {
+                    if let Some(code) = code(answer, "COPYUID") {
+                        for (from, copy) in numbers(code[1]).into_iter().zip(numbers(code[2])) {
+                            let content = contents[&(self.mailbox, from)];
+                            contents.insert((*to, copy), content);
+                        }
+                    }
+                }
+                Effect::Nothing | Effect::Silent(..) => {}
+            }
+            if text.starts_with(tag) {
+                return;
+            }
+            self.apply(&response, command.may_expunge, context);
+        }
+    }
+
+    fn change(&mut self, positions: &[usize], sign: char, changed: &BTreeSet<String>) {
+        for position in positions {
+            let Some(flags) = &mut self.messages[*position].flags else { continue };
+            match sign {
+                '+' => flags.extend(changed.iter().cloned()),
+                '-' => flags.retain(|flag| !changed.contains(flag)),
+                _ => *flags = changed.clone(),
+            }
+        }
+    }
+
+    /// Applies an untagged response.
+    fn apply(&mut self, response: &[u8], may_expunge: bool, context: &str) {
+        let text = String::from_utf8_lossy(response);
+        let mut words = text.splitn(4, ' ');
+        let (Some("*"), Some(number), Some(what)) = (words.next(), words.next(), words.next()) else {
+            return;
+        };
+        let Ok(number) = number.parse::<usize>() else { return };
+        match what {
+            "EXISTS" => {
+                assert!(number >= self.messages.len(), "{context}: EXISTS takes messages away");
+                self.messages.resize(number, Known::default());
+            }
+            "EXPUNGE" => {
+                assert!(may_expunge, "{context}: EXPUNGE where it must wait");
+                assert!((1..=self.messages.len()).contains(&number), "{context}: EXPUNGE {number}");
+                self.messages.remove(number - 1);
+            }
+            "FETCH" => {
+                assert!((1..=self.messages.len()).contains(&number), "{context}: FETCH {number}");
+                self.learn(number - 1, words.next().unwrap_or_default(), context);
+            }
+            _ => {}
+        }
+    }
+
+    fn learn(&mut self, position: usize, items: &str, context: &str) {
+        let message = &mut self.messages[position];
+        if let Some(uid) = uid_in(items) {
+            assert!(
+                message.uid.is_none_or(|known| known == uid),
+                "{context}: number {} is {items}, and was {message:?}",
+                position + 1
+            );
+            message.uid = Some(uid);
+        }
+        if let Some(flags) = flags_in(items) {
+            message.flags = Some(flags);
+        }
+    }
+
+    /// Asks for everything, when nobody else is acting.
+    fn compare(&mut self, contents: &Contents, context: &str) {
+        for response in self.client.ok("NOOP").untagged {
+            self.apply(&response, true, context);
+        }
+        let told = self.client.ok("UID FETCH 1:* (UID FLAGS BODY.PEEK[])").untagged;
+        assert_eq!(told.len(), self.messages.len(), "{context}: number of messages");
+        let mut uids = Vec::new();
+        for (position, response) in told.iter().enumerate() {
+            let text = String::from_utf8_lossy(response).into_owned();
+            assert!(text.starts_with(&format!("* {} FETCH (", position + 1)), "{context}: {text}");
+            let (known, uid) = (self.messages[position].clone(), uid_in(&text).expect("a UID"));
+            assert!(known.uid.is_none_or(|known| known == uid), "{context}: {known:?} is {text}");
+            let flags = flags_in(&text).expect("flags");
+            assert!(
+                known.flags.is_none_or(|known| known == flags),
+                "{context}: {:?} is {text}",
+                self.messages[position]
+            );
+            assert!(
+                text.ends_with(&format!("\r\n{})", content(contents[&(self.mailbox, uid)]))),
+                "{context}: {text}"
+            );
+            self.messages[position] = Known { uid: Some(uid), flags: Some(flags) };
+            uids.push(uid);
+        }
+        assert!(uids.is_sorted_by(|a, b| a < b), "{context}: {uids:?}");
+        let status = self.client.ok(format!("STATUS {} (MESSAGES UNSEEN)", self.mailbox)).untagged.remove(0);
+        let unseen = self
+            .messages
+            .iter()
+            .filter(|known| known.flags.iter().all(|flags| !flags.contains("\\Seen")))
+            .count();
+        let expected = format!("* STATUS {} (MESSAGES {} UNSEEN {unseen})", self.mailbox, uids.len());
+        assert_eq!(String::from_utf8_lossy(&status), expected, "{context}");
+    }
+}
+
+fn content(number: u64) -> String {
+    format!("Subject: {number}\r\n\r\nmessage {number}\r\n")
+}
+
+/// The words of a response code.
+fn code<'t>(text: &'t str, name: &str) -> Option<Vec<&'t str>> {
+    let (_, rest) = text.split_once(&format!("[{name} "))?;
+    Some(rest.split_once(']')?.0.split(' ').collect())
+}
+
+fn numbers(set: &str) -> Vec<u32> {
+    let ranges = set.split(',').map(|range| range.split_once(':').unwrap_or((range, range)));
+    let number = |text: &str| text.parse::<u32>().expect("a number");
+    ranges.flat_map(|(first, last)| number(first)..=number(last)).collect()
+}
+
+fn uid_in(items: &str) -> Option<u32> {
+    let (_, rest) = items.split_once("UID ")?;
+    rest.split([' ', ')']).next()?.parse().ok()
+}
+
+fn flags_in(items: &str) -> Option<BTreeSet<String>> {
+    let (_, rest) = items.split_once("FLAGS (")?;
+    Some(rest.split_once(')')?.0.split_whitespace().map(str::to_owned).collect())
+}

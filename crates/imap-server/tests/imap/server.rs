@@ -1,0 +1,169 @@
+//! A server with two accounts on loopback: `ann@example.org` and `bob@example.org`, both
+//! with the password `secret`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
+use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_mailstore::Quota;
+use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_store::AccountHome;
+use hikyaku_testkit::{ManualClock, SeededRandom, TestStore};
+use hikyaku_types::{Address, Clock, Domain, NodeId, RisingIds};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
+use tokio::task::JoinHandle;
+
+use crate::client::Client;
+use crate::script;
+
+/// Largest message that APPEND takes here.
+pub(crate) const MESSAGE_BYTES: u64 = 100_000;
+/// So many mistakes are answered; the next one ends the session.
+pub(crate) const ERRORS: u32 = 10;
+/// What ann may store.
+const QUOTA: u64 = 3_000_000;
+
+pub(crate) struct Server {
+    pub(crate) mail: TestStore,
+    pub(crate) clear: SocketAddr,
+    /// In clear, and no sign-in without TLS.
+    pub(crate) strict: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    pub(crate) authority: CertificateDer<'static>,
+    shutdown: Shutdown,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+pub(crate) fn ann() -> AccountHome {
+    TestStore::home(1, 1)
+}
+
+pub(crate) fn bob() -> AccountHome {
+    TestStore::home(1, 2)
+}
+
+impl Server {
+    pub(crate) fn new(mail: TestStore) -> Self {
+        let (acceptor, authority) = certificates();
+        let clear = Mode {
+            plain_sign_in_without_tls: true,
+            message_bytes: MESSAGE_BYTES,
+            errors: ERRORS,
+            ..Mode::new(Start::Clear, Some(acceptor.clone()))
+        };
+        let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
+        let tls = Mode::new(Start::Tls, Some(acceptor));
+        let services = services(&mail);
+        let shutdown = Shutdown::new();
+        let listen = |mode| mail.block_on(listen(mode, services.clone(), shutdown.ending()));
+        let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
+        Self { mail, clear, strict, tls, authority, shutdown, listeners: vec![one, two, three] }
+    }
+
+    /// A client that has read the greeting.
+    pub(crate) fn connect(&self) -> Client {
+        let mut client = Client::connect(self.clear);
+        client.greeting();
+        client
+    }
+
+    /// A client of ann's.
+    pub(crate) fn sign_in(&self) -> Client {
+        let mut client = self.connect();
+        client.ok("LOGIN ann@example.org secret");
+        client
+    }
+
+    /// Delivers to ann's INBOX, as SMTP does.
+    pub(crate) fn deliver(&self, content: &str) {
+        self.mail.deliver(content.as_bytes(), &[ann()]);
+    }
+
+    /// Plays a transcript; each client signs in as ann first.
+    pub(crate) fn check(&self, transcript: &str) {
+        script::play(transcript, || self.sign_in());
+    }
+
+    /// Plays a transcript that begins with the greeting.
+    pub(crate) fn check_from_greeting(&self, transcript: &str) {
+        script::play(transcript, || Client::connect(self.clear));
+    }
+
+    /// The end of the process begins.
+    pub(crate) fn shut_down(&self) {
+        self.shutdown.begin();
+    }
+}
+
+/// Sessions end and the store's counts agree, or the test fails.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+        for listener in self.listeners.drain(..) {
+            self.mail.block_on(listener).expect("the listener does not panic");
+        }
+        if !std::thread::panicking() {
+            assert_eq!(self.mail.problems(), Vec::<String>::new());
+        }
+    }
+}
+
+/// Plays a transcript on a new server; each client signs in as ann first.
+pub(crate) fn check(mail: TestStore, transcript: &str) {
+    Server::new(mail).check(transcript);
+}
+
+async fn listen(mode: Mode, services: Services, ending: Ending) -> (SocketAddr, JoinHandle<()>) {
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let listener = Listener::bind(any, "imap", Limits::default(), b"").await.expect("a free port");
+    let address = listener.address().expect("its address");
+    let run = listener.run(ending, move |connection| serve(connection, mode.clone(), services.clone()));
+    (address, tokio::spawn(run))
+}
+
+fn services(mail: &TestStore) -> Services {
+    Services {
+        store: Arc::clone(&mail.store),
+        content: Arc::clone(&mail.content),
+        directory: Arc::new(directory()),
+        // Another node than the one that delivers, so that no id is given twice.
+        ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
+        clock: Arc::new(ManualClock::at(mail.clock.now())),
+        random: Arc::new(SeededRandom::new(8)),
+    }
+}
+
+fn directory() -> Directory {
+    let random = SeededRandom::new(1);
+    let password = PasswordHash::of(b"secret", &random).expect("a hash");
+    let entry = |name: &str, home, quota| Entry {
+        account: Account {
+            home,
+            address: Address::parse(name).expect("an address"),
+            quota: Quota(quota),
+            pool: Quota(None),
+        },
+        aliases: Vec::new(),
+        password: password.clone(),
+    };
+    let domain = DomainEntry { name: Domain::parse("example.org").expect("a domain"), tag_separator: None };
+    let entries = [entry("ann@example.org", ann(), Some(QUOTA)), entry("bob@example.org", bob(), None)];
+    Directory::new([domain], entries, Passwords::new(2), &random).expect("a directory")
+}
+
+/// A certificate for `localhost`, and the authority that vouches for it.
+fn certificates() -> (TlsAcceptor, CertificateDer<'static>) {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().expect("a key");
+    let authority = params.self_signed(&authority_key).expect("an authority");
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+    let acceptor =
+        TlsAcceptor::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).expect("a pair");
+    (acceptor, authority.der().clone())
+}
