@@ -15,11 +15,8 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
-use hikyaku_imap_server::{Mode as ImapMode, Start};
 use hikyaku_mailstore::Quota;
-use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
-use hikyaku_smtp_proto::{Listener as Kind, Settings};
-use hikyaku_smtp_server::{Mode, Services};
+use hikyaku_net::TlsAcceptor;
 use hikyaku_store::{AccountHome, DataLock, Location, Options, Store};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{
@@ -29,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::listen::{Door, Listeners, Manner};
 use crate::services::{COMPONENTS, Installation};
 
 #[derive(clap::Args)]
@@ -48,12 +46,8 @@ pub(crate) struct Arguments {
     suite: bool,
 }
 
-/// Distances from the base port.
-const SMTP: u16 = 0;
-const SUBMISSION: u16 = 1;
-const SUBMISSIONS: u16 = 2;
-const IMAP: u16 = 3;
-const IMAPS: u16 = 4;
+/// Listeners take the ports from the base port on, in the order of [`Door::ALL`].
+const PORTS: u16 = 5;
 
 /// The customers: tenant, domain, accounts.
 const TENANTS: [(&str, &str, [&str; 5]); 2] = [
@@ -134,8 +128,8 @@ struct ReadyAccount<'r> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.base_port == 0 || arguments.base_port > u16::MAX - IMAPS {
-        bail!("--base-port must be from 1 to {}", u16::MAX - IMAPS);
+    if arguments.base_port == 0 || arguments.base_port > u16::MAX - PORTS {
+        bail!("--base-port must be from 1 to {}", u16::MAX - PORTS);
     }
     let lock = DataLock::take(&arguments.data)?;
     let mut state = State::load_or_make(&arguments.data)?;
@@ -163,90 +157,34 @@ async fn serve(
     directory: Arc<Directory>,
     tls: &Certificates,
 ) -> anyhow::Result<()> {
-    let shutdown = Shutdown::new();
-    let settings = |kind| {
-        let mut settings = Settings::new(Domain::parse(HOST_NAME).expect("a domain"), kind);
-        settings.offers.start_tls = true;
-        if arguments.suite {
-            // These listeners are on loopback.
-            settings.offers.plain_sign_in_without_tls = true;
-            settings.limits.transactions = u32::MAX;
-            settings.limits.idle_commands = u32::MAX;
-        }
-        Arc::new(settings)
+    let address = |door, port| (door, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let ports = arguments.base_port..;
+    let wanted: Vec<_> = Door::ALL.into_iter().zip(ports).map(|(door, port)| address(door, port)).collect();
+    let manner = Manner {
+        host_name: Domain::parse(HOST_NAME)?,
+        tls: Some(tls.acceptor.clone()),
+        plain_sign_in_without_tls: arguments.suite,
+        raised_limits: arguments.suite,
     };
-    let limits = match arguments.suite {
-        true => Limits { connections_each: 10_000, ..Limits::default() },
-        false => Limits::default(),
-    };
-    let smtp =
-        installation.smtp(Arc::clone(&directory), usize::try_from(settings(Kind::Mx).limits.size_bytes)?);
-    let mut sessions = tokio::task::JoinSet::new();
-    let mut addresses = Vec::new();
-    for (kind, offset, name) in [
-        (Kind::Mx, SMTP, "smtp"),
-        (Kind::Submission, SUBMISSION, "submission"),
-        (Kind::Submissions, SUBMISSIONS, "submissions"),
-    ] {
-        let refusal: &[u8] =
-            if kind == Kind::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
-        let listener = bind(arguments.base_port + offset, name, limits, refusal).await?;
-        addresses.push(listener.address()?);
-        let mode = Mode { settings: settings(kind), tls: Some(tls.acceptor.clone()) };
-        let services: Services = smtp.clone();
-        let serve = move |connection| hikyaku_smtp_server::serve(connection, mode.clone(), services.clone());
-        sessions.spawn(listener.run(shutdown.ending(), serve));
-    }
-    let imap = installation.imap(directory);
-    for (start, offset, name) in [(Start::Clear, IMAP, "imap"), (Start::Tls, IMAPS, "imaps")] {
-        let refusal: &[u8] = if start == Start::Tls { b"" } else { b"* BYE Too many connections\r\n" };
-        let listener = bind(arguments.base_port + offset, name, limits, refusal).await?;
-        addresses.push(listener.address()?);
-        let mut mode = ImapMode::new(start, Some(tls.acceptor.clone()));
-        mode.plain_sign_in_without_tls = arguments.suite;
-        let services = imap.clone();
-        let serve = move |connection| hikyaku_imap_server::serve(connection, mode.clone(), services.clone());
-        sessions.spawn(listener.run(shutdown.ending(), serve));
-    }
-    if !state.has_mail {
-        deliver_first_mails(addresses[0], state).await.context("cannot deliver the first mails")?;
+    let listeners = Listeners::open(&wanted, &manner, installation, &directory)
+        .await
+        .context("the demo needs five free ports in a row: try another --base-port")?;
+    if let Some(smtp) = listeners.address(Door::Smtp).filter(|_| !state.has_mail) {
+        deliver_first_mails(smtp, state).await.context("cannot deliver the first mails")?;
         state.has_mail = true;
         state.save(&arguments.data)?;
     }
-    announce(arguments, state, &addresses, tls)?;
-    wait_for_signal().await?;
-    tracing::info!("ending");
-    shutdown.begin();
-    while sessions.join_next().await.is_some() {}
-    Ok(())
-}
-
-async fn bind(
-    port: u16,
-    name: &'static str,
-    limits: Limits,
-    refusal: &'static [u8],
-) -> anyhow::Result<Listener> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let bound = Listener::bind(address, name, limits, refusal).await;
-    bound.with_context(|| format!("cannot listen on {address} for {name}; try another --base-port"))
-}
-
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    announce(arguments, state, &wanted, tls)?;
+    listeners.serve_until_signal().await
 }
 
 fn announce(
     arguments: &Arguments,
     state: &State,
-    addresses: &[SocketAddr],
+    listeners: &[(Door, SocketAddr)],
     tls: &Certificates,
 ) -> anyhow::Result<()> {
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let ready = Ready {
         smtp: addresses[0],
         submission: addresses[1],
@@ -457,24 +395,63 @@ fn make_certificates() -> anyhow::Result<Made> {
     Ok(Made { authority: authority.pem(), chain: certificate.pem(), key: key.serialize_pem() })
 }
 
-/// Subject and text of the first mails; they go to every account.
-const FIRST_MAILS: [(&str, &str, &str); 3] = [
-    (
-        "Welcome",
-        "Welcome to the Hikyaku demo",
-        "This mail came in over SMTP, as any other does.\r\n\r\nYour mailbox is ready.\r\n",
-    ),
-    (
-        "田中一郎",
-        "お見積りの件",
-        "お世話になっております。\r\n\r\n先日ご依頼いただきましたお見積りをお送りいたします。\r\nご確認のほど、よろしくお願い申し上げます。\r\n",
-    ),
-    (
-        "佐藤花子",
-        "会議室変更のお知らせ",
-        "明日の会議は第二会議室に変更になりました。\r\n開始時刻は午前十時のままです。\r\n",
-    ),
+/// The first mails, for every account: names of the sender, subjects and bodies with the
+/// header fields that describe them. In the ways in which Japanese and other mail really
+/// comes: UTF-8, ISO-2022-JP, quoted-printable with HTML beside the text, an attachment.
+const FIRST_MAILS: [FirstMail; 5] = [
+    FirstMail {
+        from: "Welcome",
+        subject: "Welcome to the Hikyaku demo",
+        rest: "Content-Type: text/plain; charset=utf-8\r\n\r\n\
+            This mail came in over SMTP, as any other does.\r\n\r\nYour mailbox is ready.\r\n",
+    },
+    FirstMail {
+        from: "=?utf-8?B?55Sw5Lit5LiA6YOO?=",
+        subject: "=?utf-8?B?44GK6KaL56mN44KK44Gu5Lu2?=",
+        rest: "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+            お世話になっております。\r\n\r\n\
+            先日ご依頼いただきましたお見積りをお送りいたします。\r\n\
+            ご確認のほど、よろしくお願い申し上げます。\r\n",
+    },
+    FirstMail {
+        from: "=?ISO-2022-JP?B?GyRCM3Q8MDJxPFIlNSVzJVclaxsoQiAbJEIxRDZISXQbKEI=?=",
+        subject: "=?ISO-2022-JP?B?GyRCIVo9RU1XIVslNyU5JUYlYCVhJXMlRiVKJXMlOSROJCpDTiRpJDsbKEI=?=",
+        rest: "Content-Type: text/plain; charset=ISO-2022-JP\r\nContent-Transfer-Encoding: 7bit\r\n\r\n\
+            \x1b$BJ?AG$h$j3JJL$N$*0z$-N)$F$r;r$j!\"8|$/8fNi?=$7>e$2$^$9!#\x1b(B\r\n\
+            \x1b$B2<5-$NF|Dx$G%7%9%F%`%a%s%F%J%s%9$r<B;\\$$$?$7$^$9!#\x1b(B\r\n\r\n\
+            \x20 \x1b$BF|;~!'#1#17n#3#0F|!J7n!K8aA0#2;~$+$i8aA0#4;~\x1b(B\r\n\r\n\
+            \x1b$B$4ITJX$r$*$+$1$$$?$7$^$9$,!\"2?B4$h$m$7$/$*4j$$$$$?$7$^$9!#\x1b(B\r\n",
+    },
+    FirstMail {
+        from: "Northwind Newsletter",
+        subject: "Three new lamps, and 10% for you",
+        rest: "Content-Type: multipart/alternative; boundary=\"=_alt\"\r\n\r\n\
+            --=_alt\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+            Three new lamps have arrived =E2=80=93 have a look.\r\n\
+            --=_alt\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+            <html><body><h1 style=3D\"color:#246\">Three new lamps</h1>=\r\n\
+            <p>have arrived =E2=80=93 have a look.</p></body></html>\r\n\
+            --=_alt--\r\n",
+    },
+    FirstMail {
+        from: "=?utf-8?B?5L2Q6Jek6Iqx5a2Q?=",
+        subject: "=?utf-8?B?5Lya6K2w5a6k5aSJ5pu044Gu44GK55+l44KJ44Gb?=",
+        rest: "Content-Type: multipart/mixed; boundary=\"=_mixed\"\r\n\r\n\
+            --=_mixed\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+            5piO5pel44Gu5Lya6K2w44Gv56ys5LqM5Lya6K2w5a6k44Gr5aSJ5pu044Gr44Gq44KK44G+44GX\r\n44Gf44CCDQo=\r\n\
+            --=_mixed\r\nContent-Type: text/csv; charset=utf-8; name=\"=?utf-8?B?5Y+C5Yqg6ICFLmNzdg==?=\"\r\n\
+            Content-Disposition: attachment; filename*=utf-8''%E5%8F%82%E5%8A%A0%E8%80%85.csv\r\n\
+            Content-Transfer-Encoding: base64\r\n\r\n\
+            5rCP5ZCNLOmDqOe9sg0K55Sw5LitLOWWtualremDqA0K\r\n\
+            --=_mixed--\r\n",
+    },
 ];
+
+struct FirstMail {
+    from: &'static str,
+    subject: &'static str,
+    rest: &'static str,
+}
 
 /// Over SMTP, like a stranger's.
 async fn deliver_first_mails(smtp: SocketAddr, state: &State) -> anyhow::Result<()> {
@@ -482,33 +459,22 @@ async fn deliver_first_mails(smtp: SocketAddr, state: &State) -> anyhow::Result<
     client.command("EHLO client.demo", 250).await?;
     let date = SystemClock.now().to_rfc5322();
     for tenant in state.tenants.iter().filter(|tenant| tenant.domain != SUITE_DOMAIN) {
-        for (number, (name, subject, text)) in FIRST_MAILS.iter().enumerate() {
+        for (number, mail) in FIRST_MAILS.iter().enumerate() {
             client.command("MAIL FROM:<hello@client.demo> BODY=8BITMIME", 250).await?;
             for account in &tenant.accounts {
                 client.command(&format!("RCPT TO:<{}>", account.address), 250).await?;
             }
             client.command("DATA", 354).await?;
+            let FirstMail { from, subject, rest } = mail;
             let mail = format!(
-                "From: {} <hello@client.demo>\r\nTo: {}: ;\r\nSubject: {}\r\nDate: {date}\r\n\
-                 Message-ID: <{number}.{}@client.demo>\r\nMIME-Version: 1.0\r\n\
-                 Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{text}.",
-                encoded(name),
-                encoded(&tenant.name),
-                encoded(subject),
-                tenant.id
+                "From: {from} <hello@client.demo>\r\nTo: {}: ;\r\nSubject: {subject}\r\nDate: {date}\r\n\
+                 Message-ID: <{number}.{}@client.demo>\r\nMIME-Version: 1.0\r\n{rest}.",
+                tenant.name, tenant.id
             );
             client.command(&mail, 250).await?;
         }
     }
     client.command("QUIT", 221).await
-}
-
-/// An encoded word (RFC 2047). These texts are short: one is enough.
-fn encoded(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_owned();
-    }
-    format!("=?utf-8?B?{}?=", base64::engine::general_purpose::STANDARD.encode(text))
 }
 
 struct Client(BufReader<TcpStream>);

@@ -3,6 +3,9 @@
 
 mod check;
 mod demo;
+mod listen;
+mod make;
+mod serve;
 mod services;
 
 use std::path::PathBuf;
@@ -23,6 +26,15 @@ struct Arguments {
 enum Command {
     /// Start a mail server with two small customers on this machine's loopback addresses.
     Demo(demo::Arguments),
+    /// Start the mail server that a settings file describes.
+    Serve {
+        /// The settings file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Make what a settings file needs.
+    #[command(subcommand)]
+    Make(make::What),
     /// Bring the databases up to date.
     Migrate(Place),
     /// Look for mistakes and damage.
@@ -57,13 +69,23 @@ impl Place {
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    log::init(Format::Text, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| "info".into()))?;
-    match arguments.command {
+    let command = Arguments::parse().command;
+    // The settings file of `serve` says how to log.
+    if !matches!(command, Command::Serve { .. }) {
+        start_log(Format::Text)?;
+    }
+    match command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve { config } => serve::run(&config),
+        Command::Make(what) => make::run(what),
         Command::Migrate(place) => migrate(&place),
         Command::Check(Check::Store(place)) => check::store(&place.data, &place.location()),
     }
+}
+
+/// `HIKYAKU_LOG` chooses what is logged: `debug`, or `info,hikyaku_imap_server=debug`.
+fn start_log(format: Format) -> anyhow::Result<()> {
+    Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| "info".into()))?)
 }
 
 fn migrate(place: &Place) -> anyhow::Result<()> {

@@ -1,0 +1,36 @@
+//! `hikyaku make …`: ids and password hashes for a settings file.
+
+use std::io::Read;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use hikyaku_directory::PasswordHash;
+use hikyaku_types::{AccountId, SystemRandom, TenantId};
+
+/// What to make.
+#[derive(Subcommand)]
+pub(crate) enum What {
+    /// A new tenant id.
+    TenantId,
+    /// A new account id.
+    AccountId,
+    /// The hash of the password that standard input gives.
+    PasswordHash,
+}
+
+pub(crate) fn run(what: What) -> anyhow::Result<()> {
+    match what {
+        What::TenantId => println!("{}", TenantId::random(&SystemRandom)),
+        What::AccountId => println!("{}", AccountId::random(&SystemRandom)),
+        What::PasswordHash => {
+            let mut password = String::new();
+            std::io::stdin().read_to_string(&mut password).context("cannot read the password")?;
+            let password = password.trim_end_matches(['\r', '\n']);
+            if password.is_empty() {
+                bail!("standard input gives no password: `printf %s PASSWORD | hikyaku make password-hash`");
+            }
+            println!("{}", PasswordHash::of(password.as_bytes(), &SystemRandom)?.as_str());
+        }
+    }
+    Ok(())
+}
