@@ -118,6 +118,17 @@ const REFERENCES: Sql = Sql::new(
 /// The rest of a prelude has no checksum: only damage to its beginning can be seen.
 const PRELUDES: Sql =
     Sql::new("SELECT id FROM email WHERE length(prelude) < 3 OR substr(prelude, 1, 1) <> $1 LIMIT 100");
+const USAGE: Sql = Sql::new(
+    "SELECT COALESCE(u.tenant, t.tenant), COALESCE(u.messages, 0), COALESCE(t.n, 0),
+        COALESCE(u.bytes, 0), COALESCE(t.size, 0)
+     FROM usage u
+     FULL JOIN (
+        SELECT c.tenant AS tenant, count(*) AS n, CAST(sum(e.size) AS BIGINT) AS size
+        FROM entry e JOIN email m ON m.id = e.email JOIN content c ON c.id = m.content
+        GROUP BY c.tenant
+     ) t ON t.tenant = u.tenant
+     WHERE COALESCE(u.messages, 0) <> COALESCE(t.n, 0) OR COALESCE(u.bytes, 0) <> COALESCE(t.size, 0) LIMIT 100",
+);
 const CONTENTS: Sql =
     Sql::new("SELECT id, tenant, state, object FROM content WHERE id > $1 ORDER BY id LIMIT 500");
 
@@ -169,6 +180,15 @@ pub fn check_shard(tx: &mut ServiceTx<'_>) -> Result<Vec<String>, StoreError> {
     for (account, kept, counted) in tx.rows(LEAKED, &[], three)? {
         let account = AccountId::from_i64(account).map(|id| id.to_string()).unwrap_or_default();
         problems.push(format!("{account}: its emails keep {kept} entries, there are {counted}"));
+    }
+    let usage = tx
+        .rows(USAGE, &[], |row| (0..5).map(|column| row.get::<i64>(column)).collect::<Result<Vec<_>, _>>())?;
+    for row in usage {
+        let tenant = TenantId::from_i64(row[0]).map(|id| id.to_string()).unwrap_or_default();
+        problems.push(format!(
+            "{tenant}: usage keeps {} messages, {} bytes; there are {}, {}",
+            row[1], row[3], row[2], row[4]
+        ));
     }
     for (content, kept, counted) in tx.rows(REFERENCES, &[], three)? {
         let content = ContentId::from_i64(content).map(|id| id.to_string()).unwrap_or_default();

@@ -13,6 +13,7 @@ both_engines! {
     a_repeated_delivery_makes_no_second_copy
     a_forgotten_key_admits_the_same_message_again
     keys_expire
+    the_check_sees_counts_that_are_wrong
     many_accounts_share_one_content
     tenants_do_not_share_content
     a_large_content_is_an_object
@@ -300,4 +301,24 @@ fn a_deleted_mailbox_falls_back_to_inbox(mail: TestStore) {
     let scope = hikyaku_store::Scope::tenant_mail(&hikyaku_testkit::DELIVERY, home.tenant, SHARD).unwrap();
     let used = mail.block_on(mail.store.read(scope, "test", account::tenant_usage)).unwrap();
     assert_eq!(used.0, 2);
+}
+
+fn the_check_sees_counts_that_are_wrong(mail: TestStore) {
+    let home = TestStore::home(1, 10);
+    mail.deliver(&self::mail(1, 3_000), &[home]);
+    mail.deliver(&self::mail(2, 20_000), &[home]);
+    assert_eq!(mail.problems(), Vec::<String>::new());
+    for (damage, problem) in [
+        ("UPDATE usage SET bytes = bytes + 1", "usage keeps"),
+        ("UPDATE content SET refs = refs + 1 WHERE hash IS NOT NULL", "keeps 2 references, there are 1"),
+        ("UPDATE mailbox SET unseen = unseen + 1 WHERE mailbox = 1", "mailbox 1 keeps"),
+        ("UPDATE mailbox SET bytes = bytes - 1 WHERE mailbox = 0", "the account keeps"),
+        ("UPDATE email SET entries = entries + 1 WHERE size < 10000", "keeps 2 entries, rows say 1"),
+        ("DELETE FROM entry WHERE uid = 1", "its emails keep"),
+    ] {
+        let damage = Sql::new(damage);
+        mail.write::<_, StoreError, _>(move |tx| tx.execute(damage, &[])).unwrap();
+        let found = mail.problems();
+        assert!(found.iter().any(|found| found.contains(problem)), "{problem} in {found:?}");
+    }
 }
