@@ -255,6 +255,16 @@ fn child(tx: &mut AccountTx<'_>, parent: MailboxId, name: &str) -> Result<Option
 /// [`MailboxError::Exists`] among others.
 pub fn create(tx: &mut AccountTx<'_>, path: &MailboxPath, role: Role) -> Result<Mailbox, MailboxError> {
     next_modseq(tx)?.ok_or(MailboxError::NoAccount)?;
+    let (parent, last) = free_place(tx, path)?;
+    let id = insert(tx, parent, last, role, false)?;
+    mailbox(tx, id)?.ok_or(MailboxError::NotFound)
+}
+
+/// Where a mailbox of this path would be: its parent, made if it is missing, and its name.
+fn free_place<'p>(
+    tx: &mut AccountTx<'_>,
+    path: &'p MailboxPath,
+) -> Result<(MailboxId, &'p String), MailboxError> {
     let (last, above) = path.0.split_last().ok_or(MailboxError::Name)?;
     let mut parent = MailboxId::ROOT;
     for level in above {
@@ -266,8 +276,7 @@ pub fn create(tx: &mut AccountTx<'_>, path: &MailboxPath, role: Role) -> Result<
     if child(tx, parent, last)?.is_some() {
         return Err(MailboxError::Exists);
     }
-    let id = insert(tx, parent, last, role, false)?;
-    mailbox(tx, id)?.ok_or(MailboxError::NotFound)
+    Ok((parent, last))
 }
 
 /// Inserts a row under the account's lock.
@@ -308,17 +317,7 @@ pub fn rename(tx: &mut AccountTx<'_>, id: MailboxId, to: &MailboxPath) -> Result
     }
     let modseq = next_modseq(tx)?.ok_or(MailboxError::NoAccount)?;
     mailbox(tx, id)?.ok_or(MailboxError::NotFound)?;
-    let (last, above) = to.0.split_last().ok_or(MailboxError::Name)?;
-    let mut parent = MailboxId::ROOT;
-    for level in above {
-        parent = match child(tx, parent, level)? {
-            Some(id) => id,
-            None => insert(tx, parent, level, Role::None, false)?,
-        };
-    }
-    if child(tx, parent, last)?.is_some() {
-        return Err(MailboxError::Exists);
-    }
+    let (parent, last) = free_place(tx, to)?;
     if is_below(tx, parent, id)? {
         return Err(MailboxError::Cannot);
     }
