@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
 use hikyaku_mailstore::Quota;
 use hikyaku_net::TlsAcceptor;
@@ -328,11 +326,12 @@ impl State {
     }
 }
 
-/// 96 random bits that can be typed.
+/// 80 random bits, in letters that are not taken for each other.
 fn password() -> String {
-    let mut bits = [0u8; 12];
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bits = [0u8; 16];
     SystemRandom.fill(&mut bits);
-    URL_SAFE_NO_PAD.encode(bits)
+    bits.iter().map(|bits| char::from(LETTERS[usize::from(bits % 32)])).collect()
 }
 
 fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
