@@ -231,8 +231,9 @@ impl ReplyLine {
             Some((b'-', text)) => (false, text),
             Some(_) => return Err(ReplyError::Form),
         };
-        let text: String =
-            String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        // What is no UTF-8 becomes one octet, so that no line grows beyond what may be printed.
+        let shown = |c: char| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '?' } else { c };
+        let text: String = String::from_utf8_lossy(text).chars().map(shown).collect();
         Ok(Self { code, is_last, text: text.into() })
     }
 }

@@ -245,6 +245,8 @@ impl Run {
                 }
                 Effect::StartTls => assert!(self.framer.is_empty(), "bytes in clear outlive STARTTLS"),
                 Effect::Reply(reply) => {
+                    // A BDAT without octets is begun and complete within one line.
+                    self.holds_content |= reply.lines().any(|line| line.ends_with("octets received"));
                     let wire = reply.to_wire();
                     let is_short = wire.split_inclusive(|byte| *byte == b'\n').all(|line| line.len() <= 512);
                     assert!(is_short && wire.is_ascii());
