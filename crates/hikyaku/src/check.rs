@@ -12,6 +12,9 @@ use hikyaku_types::{AccountId, Actor, ContentId, Service, ShardId, TenantId};
 use crate::services::Installation;
 
 pub(crate) fn store(data: &Path, location: &Location) -> anyhow::Result<()> {
+    if !data.is_dir() {
+        bail!("there is no folder {}", data.display());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let installation = Installation::open(data, location, &mut Metrics::new(), &runtime)?;
     let report = runtime.block_on(examine(&installation))?;

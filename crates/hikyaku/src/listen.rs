@@ -12,6 +12,7 @@ use hikyaku_smtp_server::Mode as SmtpMode;
 use hikyaku_types::Domain;
 use tokio::task::JoinSet;
 
+use crate::maintenance;
 use crate::services::Installation;
 
 /// What can be listened for.
@@ -68,6 +69,8 @@ pub(crate) struct Listeners {
     pub(crate) addresses: Vec<(Door, SocketAddr)>,
     shutdown: Shutdown,
     running: JoinSet<()>,
+    /// Ended between two of its steps, which are transactions.
+    maintenance: tokio::task::AbortHandle,
 }
 
 impl Listeners {
@@ -88,8 +91,13 @@ impl Listeners {
         }
         let smtp = installation.smtp(Arc::clone(directory), largest_content(manner)?);
         let imap = installation.imap(Arc::clone(directory));
-        let mut listeners =
-            Self { addresses: Vec::new(), shutdown: Shutdown::new(), running: JoinSet::new() };
+        let work = maintenance::run(Arc::clone(&installation.store), Arc::clone(&installation.content));
+        let mut listeners = Self {
+            addresses: Vec::new(),
+            shutdown: Shutdown::new(),
+            running: JoinSet::new(),
+            maintenance: tokio::spawn(work).abort_handle(),
+        };
         for (door, listener) in bound {
             listeners.addresses.push((door, listener.address()?));
             let ending = listeners.shutdown.ending();
@@ -129,6 +137,7 @@ impl Listeners {
         tracing::info!("ending");
         self.shutdown.begin();
         while self.running.join_next().await.is_some() {}
+        self.maintenance.abort();
         Ok(())
     }
 }

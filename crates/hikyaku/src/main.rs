@@ -4,6 +4,7 @@
 mod check;
 mod demo;
 mod listen;
+mod maintenance;
 mod make;
 mod serve;
 mod services;

@@ -106,6 +106,14 @@ fn a_store_that_was_never_migrated_is_refused_with_the_remedy() {
     assert!(!sound && said.contains("run `hikyaku migrate`"), "{said}");
 }
 
+#[test]
+fn a_wrong_path_makes_nothing() {
+    let folder = scratch_dir();
+    let (sound, said) = check_store(&folder.path().join("typo"));
+    assert!(!sound && said.contains("there is no folder"), "{said}");
+    assert!(!folder.path().join("typo").exists());
+}
+
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

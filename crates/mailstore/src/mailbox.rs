@@ -8,8 +8,8 @@
 //! - a deleted mailbox is hidden at once and emptied in steps ([`purge`]); its UIDVALIDITY
 //!   is never given again in the account.
 
-use hikyaku_store::{AccountSql, AccountTx, Param, Row, StoreError};
-use hikyaku_types::Timestamp;
+use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
+use hikyaku_types::{AccountId, TenantId, Timestamp};
 
 use crate::entry;
 
@@ -201,6 +201,14 @@ const FORGET_TOMBSTONES: AccountSql = AccountSql::new(
         (SELECT modseq, uid FROM tombstone WHERE account = $1 AND mailbox = $2 LIMIT 500)",
 );
 
+// The tenant is found through the mail; an empty mailbox changes no tenant's counts.
+const HIDDEN: Sql = Sql::new(
+    "SELECT b.account, b.mailbox, COALESCE(
+        (SELECT c.tenant FROM entry e JOIN email m ON m.id = e.email JOIN content c ON c.id = m.content
+         WHERE e.account = b.account AND e.mailbox = b.mailbox LIMIT 1), 1)
+     FROM mailbox b WHERE b.parent = -2 LIMIT 500",
+);
+
 pub(crate) fn read(row: Row<'_>) -> Result<Mailbox, StoreError> {
     Ok(Mailbox {
         id: MailboxId(row.get(0)?),
@@ -388,4 +396,12 @@ pub fn purge(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Result<bo
     }
     tx.execute(REMOVE, &[id.into()])?;
     Ok(true)
+}
+
+/// Deleted mailboxes of a shard that are still to be emptied, at most 500.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn hidden(tx: &mut ServiceTx<'_>) -> Result<Vec<(TenantId, AccountId, MailboxId)>, StoreError> {
+    tx.rows(HIDDEN, &[], |row| Ok((row.get(2)?, row.get(0)?, MailboxId(row.get(1)?))))
 }

@@ -39,6 +39,7 @@ pub const SCHEMA: Component = Component {
                 PRIMARY KEY (account, mailbox)
             ) {clustered} {hot};
             CREATE UNIQUE INDEX mailbox_by_name ON mailbox (account, parent, name);
+            CREATE INDEX mailbox_hidden ON mailbox (account) WHERE parent = -2;
 
             CREATE TABLE entry (
                 account {int} NOT NULL,

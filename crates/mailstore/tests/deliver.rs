@@ -295,8 +295,10 @@ fn a_deleted_mailbox_falls_back_to_inbox(mail: TestStore) {
     assert_eq!(into_shop(2), shop);
     mail.write_as(home, move |tx| mailbox::delete(tx, shop)).unwrap();
     assert_eq!(into_shop(3), MailboxId::INBOX);
+    assert_eq!(mail.read(mailbox::hidden).unwrap(), [(home.tenant, home.account, shop)]);
     let now = mail.clock.advance(std::time::Duration::ZERO);
     while !mail.write_as(home, move |tx| mailbox::purge(tx, shop, now)).unwrap() {}
+    assert_eq!(mail.read(mailbox::hidden).unwrap(), []);
     assert_eq!(mail.problems(), Vec::<String>::new());
     let scope = hikyaku_store::Scope::tenant_mail(&hikyaku_testkit::DELIVERY, home.tenant, SHARD).unwrap();
     let used = mail.block_on(mail.store.read(scope, "test", account::tenant_usage)).unwrap();
