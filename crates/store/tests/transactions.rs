@@ -125,7 +125,7 @@ fn a_damaged_column_is_an_error_of_its_call(mail: TestStore) {
 fn a_read_cannot_write(mail: TestStore) {
     let writes = mail.read(|tx| put(tx, 1));
     assert!(matches!(writes, Err(StoreError::Failed { .. })), "{writes:?}");
-    assert_eq!(mail.read(all).unwrap(), []);
+    assert!(mail.read(all).unwrap().is_empty());
     mail.write(|tx| put(tx, 1)).unwrap();
 }
 
