@@ -19,32 +19,39 @@ const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
 pub(crate) async fn run(store: Arc<Store>, content: Arc<Content>) {
     let shards: Vec<ShardId> = store.shards().collect();
     loop {
-        for shard in &shards {
-            if let Err(error) = round(&store, &content, *shard).await {
-                tracing::error!(%shard, %error, "maintenance failed, will be tried again");
-            }
+        for &shard in &shards {
+            // Each by itself: one that fails must not keep the others from their work.
+            report("partitions of the trace", partitions(&store, shard).await);
+            report("expired delivery keys", expire_keys(&store, shard).await);
+            report("deleted mailboxes", purge(&store, shard).await);
+            report("dead content", sweep(&store, &content, shard).await);
         }
-        match content.sweep_uploads(&store, SystemClock.now()).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "removed uploads that no row names"),
-            Err(error) => tracing::error!(%error, "maintenance failed, will be tried again"),
-        }
+        report("uploads that no row names", content.sweep_uploads(&store, SystemClock.now()).await.map(drop));
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// One round over a shard.
-pub(crate) async fn round(store: &Store, content: &Content, shard: ShardId) -> Result<(), ContentError> {
+fn report(what: &str, done: Result<(), impl std::fmt::Display>) {
+    if let Err(error) = done {
+        tracing::error!(what, %error, "maintenance failed, will be tried again");
+    }
+}
+
+async fn partitions(store: &Store, shard: ShardId) -> Result<(), StoreError> {
     let now = SystemClock.now();
-    store.write(scope(shard), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await?;
-    let before = now.before(KEEP_KEYS);
-    while store
-        .write(scope(shard), "mailstore.expire_keys", move |tx| deliver::expire_keys(tx, before))
-        .await?
-        > 0
-    {}
-    purge(store, shard).await?;
-    while content.sweep(store, shard, now).await? > 0 {}
+    store.write(scope(shard), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await
+}
+
+async fn expire_keys(store: &Store, shard: ShardId) -> Result<(), StoreError> {
+    let before = SystemClock.now().before(KEEP_KEYS);
+    let step =
+        || store.write(scope(shard), "mailstore.expire_keys", move |tx| deliver::expire_keys(tx, before));
+    while step().await? > 0 {}
+    Ok(())
+}
+
+async fn sweep(store: &Store, content: &Content, shard: ShardId) -> Result<(), ContentError> {
+    while content.sweep(store, shard, SystemClock.now()).await? > 0 {}
     Ok(())
 }
 

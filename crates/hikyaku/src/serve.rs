@@ -106,7 +106,7 @@ struct Settings {
 
 pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(config).with_context(|| format!("cannot read {}", config.display()))?;
-    let file: File = toml::from_str(&text).with_context(|| config.display().to_string())?;
+    let file: File = parse(&text).with_context(|| config.display().to_string())?;
     crate::start_log(match file.log {
         Log::Text => Format::Text,
         Log::Json => Format::Json,
@@ -127,6 +127,18 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     installation.store.close();
     Ok(())
+}
+
+/// A mistake is told with its line and without what stands there, which may be a secret.
+fn parse(text: &str) -> anyhow::Result<File> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        // Only the name of an unknown key may be shown; what else is quoted is a value.
+        let quotes: &[char] = if error.message().starts_with("unknown field") { &[] } else { &['"', '`'] };
+        let message = error.message().lines().next().unwrap_or_default();
+        let message = message.split(quotes).next().unwrap_or_default().trim_end();
+        anyhow::anyhow!("line {}: {message}", before.matches('\n').count() + 1)
+    })
 }
 
 /// Makes values of texts. All mistakes are reported together.
@@ -246,7 +258,7 @@ mod tests {
     use super::*;
 
     fn mistakes(text: &str) -> String {
-        match toml::from_str::<File>(text) {
+        match parse(text) {
             Err(error) => error.to_string(),
             Ok(file) => check(file).err().map(|error| error.to_string()).unwrap_or_default(),
         }
@@ -285,6 +297,14 @@ mod tests {
     fn unknown_keys_are_mistakes_with_their_line() {
         let found = mistakes("host_name = \"mx.example\"\ndata = \"/x\"\nhostname = \"x\"\n[listen]\n");
         assert!(found.contains("line 3") && found.contains("hostname"), "{found}");
+    }
+
+    #[test]
+    fn mistakes_show_no_secrets() {
+        for line in ["postgress = 'postgres://u:SECRET@db/x'", "postgres = 7", "log = 'SECRET'"] {
+            let found = mistakes(&format!("host_name = 'mx.example'\ndata = '/x'\n{line}\n[listen]\n"));
+            assert!(found.contains("line 3") && !found.contains("SECRET"), "{found}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! - a step of reading that sees newer changes than the mailbox row did tells them twice at
 //!   most, and misses none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use hikyaku_imap_proto::response::{self, FetchWriter, StatusResponse};
 use hikyaku_imap_proto::table::Expunge;
@@ -20,6 +20,9 @@ use crate::session::{Failure, Session};
 /// Entries that one closure reads.
 pub(crate) const READ_STEP: u16 = 250;
 
+/// Keywords that SELECT tells of; there may be more.
+const MOST_KEYWORDS: usize = 500;
+
 /// An open mailbox.
 pub(crate) struct Selected {
     pub(crate) id: MailboxId,
@@ -29,7 +32,7 @@ pub(crate) struct Selected {
     /// Changes up to here were told, or were there when it was opened.
     modseq: i64,
     /// The lowest UID that is not in the view.
-    next_uid: u32,
+    pub(crate) next_uid: u32,
     /// Expunges up to here are known.
     expunged: Tombstone,
     /// What the client knows of this session's own changes: UID to modseq.
@@ -51,7 +54,7 @@ pub(crate) async fn open(session: &Session<'_>, id: MailboxId, read_only: bool) 
     let mailbox = found.ok_or_else(StatusResponse::no_such_mailbox)?;
     let mut uids = Vec::with_capacity(mailbox.messages as usize);
     let mut first_unseen = None;
-    let mut words: Vec<String> = Vec::new();
+    let mut words = BTreeSet::new();
     let mut last = 0;
     loop {
         let step = entries(session, id, last).await?;
@@ -62,14 +65,9 @@ pub(crate) async fn open(session: &Session<'_>, id: MailboxId, read_only: bool) 
             if first_unseen.is_none() && !entry.flags.has(Flags::SEEN) {
                 first_unseen = Uid::new(entry.uid);
             }
-            words.extend(
-                entry
-                    .keywords
-                    .iter()
-                    .filter(|word| !words.iter().any(|known| known == word))
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>(),
-            );
+            if words.len() < MOST_KEYWORDS {
+                words.extend(entry.keywords.iter().map(str::to_owned));
+            }
         }
         if is_last {
             break;

@@ -8,6 +8,7 @@ use hikyaku_imap_proto::capability::{Capability, Moment};
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_imap_proto::table::State;
 use hikyaku_imap_proto::{Dialect, MailboxName};
+use hikyaku_mailstore::entry::FlagsError;
 use hikyaku_mailstore::{AppendError, CopyError, MailboxError, MailboxPath};
 use hikyaku_store::{AccountScope, AccountTx, NotFound, Scope, StoreError};
 use hikyaku_types::Actor;
@@ -95,11 +96,21 @@ impl From<CopyError> for Failure {
     }
 }
 
+impl From<FlagsError> for Failure {
+    fn from(error: FlagsError) -> Self {
+        Self::Answer(match error {
+            FlagsError::TooManyKeywords => StatusResponse::limit(),
+            FlagsError::Store(_) => StatusResponse::unavailable(),
+        })
+    }
+}
+
 impl From<AppendError> for Failure {
     fn from(error: AppendError) -> Self {
         Self::Answer(match error {
             AppendError::NoMailbox => StatusResponse::try_create(),
             AppendError::Full(_) => StatusResponse::over_quota(),
+            AppendError::TooManyKeywords => StatusResponse::limit(),
             AppendError::TwinGone | AppendError::Store(_) => StatusResponse::unavailable(),
         })
     }

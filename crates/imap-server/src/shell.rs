@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hikyaku_imap_proto::command::Secret;
 use hikyaku_imap_proto::framer::{Event, Limits, Refusal};
@@ -9,7 +10,7 @@ use hikyaku_imap_proto::response::{StatusResponse, continuation};
 use hikyaku_imap_proto::table::{self, Expunge, Request, RequestError};
 use hikyaku_imap_proto::{Command, Dialect, Framer, Tag};
 use hikyaku_net::{Connection, Ending};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cmd;
 use crate::selected::sync;
@@ -18,6 +19,9 @@ use crate::wire::Wire;
 use crate::{Mode, Services, Start};
 
 const READ: usize = 16 << 10;
+/// IDLE looks by itself this often, and so soon after it could not.
+const LOOK_AGAIN: Duration = Duration::from_secs(120);
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the next line of the client belongs to.
 enum Pending {
@@ -335,13 +339,14 @@ impl Shell<'_> {
         Err(End::Said)
     }
 
-    async fn sync(&mut self, expunge: Expunge) -> Result<(), End> {
+    /// False if it could not be read now.
+    async fn sync(&mut self, expunge: Expunge) -> Result<bool, End> {
         match sync(&mut self.session, expunge).await {
-            Ok(true) => Ok(()),
+            Ok(true) => Ok(true),
             // Somebody deleted the mailbox: there is no way to tell it but to hang up.
-            Ok(false) => self.bye(&StatusResponse::bye_server_bug()),
-            // What could not be read now is told after a later command.
-            Err(Failure::Answer(_)) => Ok(()),
+            Ok(false) => self.bye(&StatusResponse::bye_server_bug()).map(|()| false),
+            // It is told after a later command, or when IDLE looks again.
+            Err(Failure::Answer(_)) => Ok(false),
             Err(Failure::Gone(error)) => Err(End::Lost(error)),
         }
     }
@@ -353,7 +358,9 @@ impl Shell<'_> {
             Some(_) => self.session.mode.silence,
             None => self.session.mode.silence_before_sign_in,
         };
+        let silence = Instant::now() + silence;
         let is_idle = matches!(self.pending, Pending::Idle(_));
+        let mut look_again = LOOK_AGAIN;
         loop {
             self.session.wire.flush().await?;
             let Session { wire, selected, .. } = &mut self.session;
@@ -364,16 +371,18 @@ impl Shell<'_> {
                 }
             };
             tokio::select! {
-                read = timeout(silence, wire.read(buffer)) => return match read {
+                read = timeout_at(silence, wire.read(buffer)) => return match read {
                     Ok(Ok(0)) => Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
                     Ok(Ok(count)) => Ok(count),
                     Ok(Err(error)) => Err(End::Lost(error)),
                     Err(_) => self.bye(&StatusResponse::bye_idle()).map(|()| 0),
                 },
                 _ = changed => {}
+                // A hint can be lost, and what it led to can fail.
+                () = sleep(look_again), if is_idle => {}
                 () = self.ending.begun() => return self.bye(&StatusResponse::bye_shutdown()).map(|()| 0),
             }
-            self.sync(Expunge::May).await?;
+            look_again = if self.sync(Expunge::May).await? { LOOK_AGAIN } else { TRY_AGAIN };
         }
     }
 

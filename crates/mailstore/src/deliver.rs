@@ -316,6 +316,7 @@ fn write_part(
             content,
             size: place.size,
             received_at: delivery.received_at,
+            saved_at: delivery.received_at,
             prelude: &recipient.prelude,
             threading: &delivery.threading,
             mailbox: place.mailbox,

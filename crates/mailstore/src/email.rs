@@ -32,6 +32,8 @@ pub(crate) struct NewEmail<'e> {
     pub(crate) content: ContentId,
     pub(crate) size: u64,
     pub(crate) received_at: Timestamp,
+    /// When it came into the mailbox.
+    pub(crate) saved_at: Timestamp,
     pub(crate) prelude: &'e Prelude,
     pub(crate) threading: &'e Threading,
     pub(crate) mailbox: MailboxId,
@@ -134,6 +136,9 @@ pub enum AppendError {
     /// Prepare the content again without sharing.
     #[error("the shared content is gone, it must be stored again")]
     TwinGone,
+    /// More keywords than a message may have.
+    #[error("too many keywords")]
+    TooManyKeywords,
     /// The store; temporary.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -148,9 +153,12 @@ pub fn append(
     tx: &mut AccountTx<'_>,
     mailbox: MailboxId,
     messages: &[AppendedEmail],
-    quota: Quota,
-    pool: Quota,
+    (quota, pool): (Quota, Quota),
+    now: Timestamp,
 ) -> Result<(u32, Vec<u32>), AppendError> {
+    if messages.iter().any(|message| message.keywords.is_too_many()) {
+        return Err(AppendError::TooManyKeywords);
+    }
     let modseq = next_modseq(tx)?.ok_or(AppendError::NoMailbox)?;
     let bytes = signed(messages.iter().map(|message| message.content.size()).sum());
     let count = signed(messages.len() as u64);
@@ -162,7 +170,7 @@ pub fn append(
     }
     let mut uids = Vec::with_capacity(messages.len());
     for (message, uid) in messages.iter().zip(first..) {
-        append_one(tx, mailbox, message, uid, modseq)?;
+        append_one(tx, mailbox, message, uid, modseq, now)?;
         uids.push(uid);
     }
     if !usage::add(&mut tx.tenant_rows(), count, bytes, pool)? {
@@ -177,15 +185,16 @@ fn append_one(
     message: &AppendedEmail,
     uid: u32,
     modseq: i64,
+    now: Timestamp,
 ) -> Result<(), AppendError> {
-    let attached =
-        attach(&mut tx.tenant_rows(), message.content_id, &message.content, 1, message.received_at)?;
+    let attached = attach(&mut tx.tenant_rows(), message.content_id, &message.content, 1, now)?;
     let Attached::To(content) = attached else { return Err(AppendError::TwinGone) };
     let new = NewEmail {
         id: message.email,
         content,
         size: message.content.size(),
         received_at: message.received_at,
+        saved_at: now,
         prelude: &Prelude::default(),
         threading: &message.threading,
         mailbox,

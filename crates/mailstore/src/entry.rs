@@ -62,7 +62,8 @@ const COUNT_FLAGS: AccountSql = AccountSql::new(
     "UPDATE mailbox SET unseen = unseen + $3, modseq = $4 WHERE account = $1 AND mailbox = $2",
 );
 const REMOVE: AccountSql = AccountSql::new(
-    "DELETE FROM entry WHERE account = $1 AND mailbox = $2 AND uid = $3 RETURNING email, flags, size",
+    "DELETE FROM entry WHERE account = $1 AND mailbox = $2 AND uid = $3 AND (flags & $4) = $4
+     RETURNING email, flags, size",
 );
 const BURY: AccountSql = AccountSql::new(
     "INSERT INTO tombstone (account, mailbox, modseq, uid, email, at) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -104,7 +105,7 @@ pub(crate) fn insert(tx: &mut AccountTx<'_>, new: &NewEmail<'_>) -> Result<(), S
         new.id,
         (new.flags, keywords.as_deref()),
         new.modseq,
-        new.received_at,
+        new.saved_at,
         new.size,
     )
 }
@@ -205,6 +206,17 @@ pub(crate) fn uids(tx: &mut AccountTx<'_>, mailbox: MailboxId, limit: u16) -> Re
     tx.rows(UIDS, &[mailbox.into(), limit.into()], |row| row.get(0))
 }
 
+/// Why no flags were changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FlagsError {
+    /// A message would have more keywords than it may.
+    #[error("too many keywords")]
+    TooManyKeywords,
+    /// The store; temporary.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// What STORE did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -218,14 +230,14 @@ pub struct Stored {
 /// `unchanged_since` are left alone (RFC 7162 section 3.1.3).
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`FlagsError`]: then nothing was changed.
 pub fn store_flags(
     tx: &mut AccountTx<'_>,
     mailbox: MailboxId,
     uids: &[u32],
     change: &Change,
     unchanged_since: Option<i64>,
-) -> Result<Stored, StoreError> {
+) -> Result<Stored, FlagsError> {
     let Some(modseq) = next_modseq(tx)? else {
         return Ok(Stored { entries: Vec::new(), modified: Vec::new() });
     };
@@ -237,6 +249,9 @@ pub fn store_flags(
             continue;
         }
         let (flags, keywords) = change.apply(entry.flags, &entry.keywords);
+        if keywords.is_too_many() {
+            return Err(FlagsError::TooManyKeywords);
+        }
         if (flags, &keywords) != (entry.flags, &entry.keywords) {
             let column = keywords.to_column();
             let params = [
@@ -280,8 +295,32 @@ pub fn expunge(
     uids: &[u32],
     now: Timestamp,
 ) -> Result<Expunged, StoreError> {
+    expunge_only(tx, mailbox, uids, Flags::NONE, now)
+}
+
+/// The same for those that have `\Deleted` at this moment: what somebody has just taken it
+/// from stays.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn expunge_deleted(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    uids: &[u32],
+    now: Timestamp,
+) -> Result<Expunged, StoreError> {
+    expunge_only(tx, mailbox, uids, Flags::DELETED, now)
+}
+
+fn expunge_only(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    uids: &[u32],
+    only: Flags,
+    now: Timestamp,
+) -> Result<Expunged, StoreError> {
     let Some(modseq) = next_modseq(tx)? else { return Ok(Expunged { uids: Vec::new(), modseq: 0 }) };
-    let gone = remove(tx, mailbox, uids, modseq, now)?;
+    let gone = remove(tx, mailbox, uids, only, modseq, now)?;
     let mut contents = Vec::new();
     for row in &gone {
         let left =
@@ -326,13 +365,14 @@ fn remove(
     tx: &mut AccountTx<'_>,
     mailbox: MailboxId,
     uids: &[u32],
+    only: Flags,
     modseq: i64,
     now: Timestamp,
 ) -> Result<Vec<Gone>, StoreError> {
     let mut gone = Vec::with_capacity(uids.len());
     let mut unseen = 0i64;
     for &uid in uids {
-        let row = tx.row(REMOVE, &[mailbox.into(), uid.into()], |row| {
+        let row = tx.row(REMOVE, &[mailbox.into(), uid.into(), only.as_i64().into()], |row| {
             Ok((row.get(0)?, Flags::from_i64(row.get(1)?), row.get(2)?))
         })?;
         let Some((email, flags, size)) = row else { continue };
@@ -419,7 +459,7 @@ pub fn move_entries(
     let modseq = next_modseq(tx)?.ok_or(CopyError::NoTarget)?;
     let copied = place_copies(tx, from, uids, to, modseq, now)?;
     let sources: Vec<u32> = copied.sources.iter().map(|entry| entry.uid).collect();
-    remove(tx, from, &sources, modseq, now)?;
+    remove(tx, from, &sources, Flags::NONE, modseq, now)?;
     tx.announce(modseq);
     Ok(copied.done(modseq))
 }

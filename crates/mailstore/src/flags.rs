@@ -56,7 +56,7 @@ impl Flags {
 pub struct Keywords(Vec<String>);
 
 impl Keywords {
-    /// Most keywords of one entry; more are refused by the protocols.
+    /// Most keywords of one entry.
     pub const MOST: usize = 100;
 
     /// These keywords, in one form.
@@ -80,6 +80,11 @@ impl Keywords {
     /// The keywords.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
+    }
+
+    /// More than [`Keywords::MOST`]?
+    pub fn is_too_many(&self) -> bool {
+        self.0.len() > Self::MOST
     }
 
     /// Is there none?

@@ -16,6 +16,8 @@ use hikyaku_testkit::{Rng, SHARD, TestStore, both_engines};
 use hikyaku_types::{Clock, ContentId, EmailId, Timestamp};
 
 both_engines! {
+    what_lost_its_mark_meanwhile_is_not_expunged
+    more_keywords_than_a_message_may_have_are_refused
     flags_are_replaced_added_and_removed
     a_change_that_changes_nothing_leaves_the_modseq
     unchangedsince_protects_what_changed_later
@@ -170,7 +172,8 @@ fn append_to(
     messages: Vec<AppendedEmail>,
     (quota, pool): (Quota, Quota),
 ) -> Result<(u32, Vec<u32>), AppendError> {
-    mail.write_as(home(), move |tx| append(tx, id, &messages, quota, pool))
+    let now = mail.clock.now();
+    mail.write_as(home(), move |tx| append(tx, id, &messages, (quota, pool), now))
 }
 
 fn no_problems(mail: &TestStore) {
@@ -618,4 +621,32 @@ fn an_account_that_is_not_here(mail: TestStore) {
     }
     assert_eq!(mail.read_as(home(), |tx| mailbox::list(tx, MailboxId::ROOT, 100)).unwrap().len(), 6);
     no_problems(&mail);
+}
+
+fn what_lost_its_mark_meanwhile_is_not_expunged(mail: TestStore) {
+    for n in 0..2 {
+        mail.deliver(format!("Subject: {n}\r\n\r\n").as_bytes(), &[home()]);
+    }
+    let store = |uids: &'static [u32], change: Change| {
+        mail.write_as(home(), move |tx| entry::store_flags(tx, INBOX, uids, &change, None)).unwrap();
+    };
+    store(&[1, 2], Change::Add(Flags::DELETED, Keywords::default()));
+    // Between the look and the deed somebody takes the mark away.
+    store(&[2], Change::Remove(Flags::DELETED, Keywords::default()));
+    let now = mail.clock.now();
+    let gone = mail.write_as(home(), move |tx| entry::expunge_deleted(tx, INBOX, &[1, 2], now)).unwrap();
+    assert_eq!(gone.uids, [1]);
+    assert_eq!(mail.problems(), Vec::<String>::new());
+}
+
+fn more_keywords_than_a_message_may_have_are_refused(mail: TestStore) {
+    mail.deliver(b"Subject: x\r\n\r\n", &[home()]);
+    let add = |from: usize, to: usize| {
+        let words: Vec<String> = (from..to).map(|n| format!("k{n}")).collect();
+        let change = Change::Add(Flags::NONE, Keywords::new(words.iter().map(String::as_str)));
+        mail.write_as(home(), move |tx| entry::store_flags(tx, INBOX, &[1], &change, None))
+    };
+    add(0, Keywords::MOST).unwrap();
+    assert!(matches!(add(Keywords::MOST, Keywords::MOST + 1), Err(entry::FlagsError::TooManyKeywords)));
+    add(0, 5).unwrap();
 }

@@ -315,8 +315,9 @@ impl Simulation {
         let sizes: u64 = messages.iter().map(|message| message.content.size()).sum();
         let expected = self.fits(account, sizes);
         let sent = messages.clone();
+        let now = self.mail.clock.now();
         let result = self.mail.write_as(home, move |tx| {
-            append(tx, MailboxId::from_i64(folder), &messages, Quota(Some(QUOTA)), Quota(Some(POOL)))
+            append(tx, MailboxId::from_i64(folder), &messages, (Quota(Some(QUOTA)), Quota(Some(POOL))), now)
         });
         let there = self.accounts[account].folders.get_mut(&folder);
         match (there, expected, result) {

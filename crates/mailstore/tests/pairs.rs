@@ -46,6 +46,8 @@ enum CallError {
     #[error(transparent)]
     Copy(#[from] CopyError),
     #[error(transparent)]
+    Flags(#[from] entry::FlagsError),
+    #[error(transparent)]
     Mailbox(#[from] MailboxError),
     #[error(transparent)]
     Store(#[from] StoreError),

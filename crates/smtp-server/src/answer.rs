@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_directory::{Account, Directory, Resolution, SignInError};
+use hikyaku_mailstore::account;
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
 use hikyaku_smtp_proto::{Answer, Listener, Reply};
-use hikyaku_types::Address;
+use hikyaku_store::{Scope, Store};
+use hikyaku_types::{Actor, Address, Service};
 
 /// A failed sign-in is answered so long after it was tried, whatever the cause.
 const FAILURE_AFTER: Duration = Duration::from_secs(1);
@@ -45,6 +47,27 @@ pub(crate) fn sender(directory: &Directory, account: Option<&Account>, reverse_p
         }
     };
     if owns { Answer::Accept } else { Answer::Reply(Reply::sender_not_yours()) }
+}
+
+/// RCPT: does the message still fit? The delivery checks again; this is to refuse one
+/// recipient rather than all. What cannot be asked now is not full.
+pub(crate) async fn has_room(store: &Store, account: &Account, size: u64) -> bool {
+    let home = account.home;
+    let delivery = Actor::Service(Service::Delivery);
+    if let (Some(most), Ok(scope)) = (account.quota.0, Scope::account(&delivery, home)) {
+        let used = store.read(scope, "smtp.room", account::usage).await;
+        if used.is_ok_and(|used| used.is_some_and(|(_, bytes)| bytes.saturating_add(size) > most)) {
+            return false;
+        }
+    }
+    if let (Some(most), Ok(scope)) = (account.pool.0, Scope::tenant_mail(&delivery, home.tenant, home.shard))
+    {
+        let used = store.read(scope, "smtp.pool", account::tenant_usage).await;
+        if used.is_ok_and(|(_, bytes)| bytes.saturating_add(size) > most) {
+            return false;
+        }
+    }
+    true
 }
 
 /// RCPT: who receives it, or the reply that says why nobody.

@@ -14,13 +14,15 @@ use hikyaku_smtp_proto::{
 };
 use hikyaku_types::ShardId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::budget::Room;
 use crate::receive::{Accepted, Message, receive};
 use crate::{Mode, Services, answer};
 
 const READ: usize = 16 << 10;
+/// 50 MB over a line of half a megabit a second.
+const WHOLE_CONTENT: Duration = Duration::from_secs(20 * 60);
 
 /// One connection's state beside the protocol's own.
 struct Shell<'s> {
@@ -34,6 +36,10 @@ struct Shell<'s> {
     account: Option<Arc<Account>>,
     /// Recipients that RCPT accepted, in the session's order.
     recipients: Vec<Accepted>,
+    /// When the content that is coming in began.
+    content_since: Option<Instant>,
+    /// SIZE of MAIL, or one octet.
+    declared_size: u64,
     content: Vec<u8>,
     room: Room,
     /// Replies that wait to be sent: pipelined commands are answered together.
@@ -58,6 +64,8 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         tls: None,
         account: None,
         recipients: Vec::new(),
+        content_since: None,
+        declared_size: 1,
         content: Vec::new(),
         room: Room::None,
         out: Vec::new(),
@@ -127,7 +135,7 @@ impl Shell<'_> {
             return Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer));
         }
         self.flush().await?;
-        let deadline = session.deadline();
+        let deadline = self.deadline(session);
         let reading = async {
             if matches!(session.wants(), Wants::Content | Wants::Chunk) {
                 self.room.grow(&self.services.budget, self.content.len() + READ).await;
@@ -152,6 +160,17 @@ impl Shell<'_> {
             }
         }
         Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer))
+    }
+
+    /// The session's deadline begins anew with each octet; content as a whole has one, too, or
+    /// a client that trickles would hold its room for ever.
+    fn deadline(&mut self, session: &Session) -> Duration {
+        if !matches!(session.wants(), Wants::Content | Wants::Chunk) {
+            self.content_since = None;
+            return session.deadline();
+        }
+        let since = *self.content_since.get_or_insert_with(Instant::now);
+        session.deadline().min(WHOLE_CONTENT.saturating_sub(since.elapsed()))
     }
 
     /// What has come by now, without waiting; `None` if nothing has.
@@ -183,12 +202,19 @@ impl Shell<'_> {
                         refusal
                     }
                 },
-                Question::Sender { reverse_path, .. } => {
+                Question::Sender { reverse_path, params, .. } => {
                     self.recipients.clear();
+                    self.declared_size = params.size_bytes.unwrap_or(1);
                     answer::sender(directory, self.account.as_deref(), &reverse_path)
                 }
                 Question::Recipient { recipient, .. } => {
                     match answer::recipient(directory, &self.mode.settings, &recipient.forward_path) {
+                        Ok((account, _))
+                            if !answer::has_room(&self.services.store, &account, self.declared_size)
+                                .await =>
+                        {
+                            Answer::Reply(Reply::mailbox_full())
+                        }
                         Ok((account, address)) => {
                             self.recipients.push(Accepted { account, address });
                             Answer::Accept

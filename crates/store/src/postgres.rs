@@ -37,6 +37,8 @@ const MOST_RUNS: u32 = 5;
 /// wait is twice as long. Without it, it can take a lock that it has just lost before the
 /// other one, which waits for that lock, is awake: they would meet again, five times in a row.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
+/// How long a server that does not answer on the network level is believed to be there.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -97,6 +99,11 @@ impl Postgres {
 pub(crate) fn connect(url: &str, schema: &str) -> Result<Client, ::postgres::Error> {
     let mut config: Config = url.parse()?;
     config.connect_timeout(CONNECT_TIMEOUT).application_name("hikyaku");
+    // A server that vanished without a word is noticed in a minute, not in two hours.
+    config.keepalives_idle(SILENCE).keepalives_interval(SILENCE / 3).keepalives_retries(3);
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
+    }
     let mut client = config.connect(NoTls)?;
     client.batch_execute(&format!("SET search_path TO {schema}; SET client_min_messages TO warning"))?;
     Ok(client)

@@ -74,11 +74,11 @@ fn an_account_changes_no_mail_of_another(mail: TestStore) {
     };
     let before = theirs.map(state);
     let now = mail.clock.advance(std::time::Duration::from_secs(1));
-    mail.write_as::<_, StoreError, _>(ours, move |tx| {
+    mail.write_as::<_, entry::FlagsError, _>(ours, move |tx| {
         let all: Vec<u32> = (1..50).collect();
         let change = Change::Add(Flags::SEEN.with(Flags::DELETED), Keywords::new(["mine"]));
         entry::store_flags(tx, MailboxId::INBOX, &all, &change, None)?;
-        entry::expunge(tx, MailboxId::INBOX, &all, now).map(drop)
+        Ok(entry::expunge(tx, MailboxId::INBOX, &all, now).map(drop)?)
     })
     .unwrap();
     mail.write_as::<_, hikyaku_mailstore::MailboxError, _>(ours, |tx| {

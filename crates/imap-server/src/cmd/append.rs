@@ -32,7 +32,7 @@ pub(super) async fn append(session: &mut Session<'_>, append: &Append, contents:
         for (message, content) in append.messages.iter().zip(&contents) {
             messages.push(prepare(session, message, content, share).await?);
         }
-        let (quota, pool) = (account.quota, account.pool);
+        let (limits, now) = ((account.quota, account.pool), session.services.clock.now());
         let appended = session.services.store.write(
             hikyaku_store::Scope::account(
                 &hikyaku_types::Actor::Owner { tenant: account.home.tenant, account: account.home.account },
@@ -41,7 +41,7 @@ pub(super) async fn append(session: &mut Session<'_>, append: &Append, contents:
             .weighing(messages.iter().map(|message| message.content.weight()).sum())
             .long(),
             "imap.append",
-            move |tx| hikyaku_mailstore::append(tx, id, &messages, quota, pool),
+            move |tx| hikyaku_mailstore::append(tx, id, &messages, limits, now),
         );
         match appended.await {
             Ok((validity, uids)) => {

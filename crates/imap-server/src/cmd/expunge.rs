@@ -18,7 +18,7 @@ pub(super) async fn expunge(session: &mut Session<'_>, among: Option<UidSet>) ->
     }
     let (id, now) = (selected.id, session.services.clock.now());
     for uids in steps(&deleted(session, among.as_ref()).await?) {
-        session.write("imap.expunge", move |tx| entry::expunge(tx, id, &uids, now)).await?;
+        session.write("imap.expunge", move |tx| entry::expunge_deleted(tx, id, &uids, now)).await?;
     }
     Ok(())
 }

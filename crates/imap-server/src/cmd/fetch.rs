@@ -62,8 +62,9 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
                     tell(session, fetch, &now, &found, becomes_seen)?;
                     seen.extend(becomes_seen.then_some(now));
                 }
-                // One message that cannot be read must not hide the others.
-                Err(Failure::Answer(_)) => is_damaged = true,
+                // One message that cannot be read must not hide the others. One that somebody
+                // expunged meanwhile is told as gone by the sync.
+                Err(Failure::Answer(answer)) => is_damaged |= answer != StatusResponse::expunge_issued(),
                 Err(gone) => return Err(gone),
             }
             session.wire.relieve().await?;
@@ -116,6 +117,9 @@ fn tell(
 ) -> Result<(), Failure> {
     let (Some(uid), dialect) = (Uid::new(entry.uid), session.dialect) else { return Ok(()) };
     let Some(seq) = session.selected()?.view.seq(uid) else { return Ok(()) };
+    if asks_too_much(fetch, found) {
+        return Err(StatusResponse::limit().into());
+    }
     let mut line = FetchWriter::new(&mut session.wire.out, seq, dialect);
     if fetch.by == By::Uid && !fetch.atts.contains(&FetchAtt::Uid) {
         line.uid(uid);
@@ -123,11 +127,22 @@ fn tell(
     if becomes_seen && !fetch.atts.contains(&FetchAtt::Flags) {
         line.flags(&flags_of(entry), false);
     }
-    for att in &fetch.atts {
-        item(&mut line, att, uid, entry, found);
+    for (at, att) in fetch.atts.iter().enumerate() {
+        // What is asked twice is answered once.
+        if fetch.atts.iter().position(|same| same == att) == Some(at) {
+            item(&mut line, att, uid, entry, found);
+        }
     }
     line.finish();
     Ok(())
+}
+
+/// Many overlapping parts of one message: the answer would be far larger than the message.
+fn asks_too_much(fetch: &Fetch, found: &Found) -> bool {
+    let Some(message) = &found.message else { return false };
+    let sections = fetch.atts.iter().filter_map(|att| message.section(att));
+    let asked: usize = sections.map(|bytes| bytes.len()).sum();
+    asked > 2 * message.content.len() + (64 << 10)
 }
 
 fn item(line: &mut FetchWriter<'_>, att: &FetchAtt, uid: Uid, entry: &Entry, found: &Found) {

@@ -34,34 +34,34 @@ pub(super) async fn search(session: &mut Session<'_>, tag: &Tag, search: &Search
     };
     let now = session.services.clock.now();
     let mut found = Vec::new();
+    let mut is_damaged = false;
     for step in steps(&everything) {
         let entries = session.read("imap.search", move |tx| entry::find_entries(tx, id, &step)).await?;
         for entry in entries {
-            let mut candidate = Candidate::new(session, &entry, now)?;
-            if candidate.satisfies(&search.key).await? {
-                found.extend(Uid::new(entry.uid));
+            match Candidate::new(session, &entry, now)?.satisfies(&search.key).await {
+                Ok(true) => found.extend(Uid::new(entry.uid)),
+                Ok(false) => {}
+                Err(Failure::Answer(_)) => is_damaged = true,
+                Err(gone) => return Err(gone),
             }
         }
     }
     let view = &session.selected()?.view;
-    match search.by {
-        By::Uid => answer(&mut Vec::new(), tag, search, &found).map(|out| session.wire.out.extend(out)),
+    let answer = match search.by {
+        By::Uid => answer(tag, search, &found),
         By::SeqNum => {
-            let numbers: Vec<SeqNum> = found.iter().filter_map(|uid| view.seq(*uid)).collect();
-            answer(&mut Vec::new(), tag, search, &numbers).map(|out| session.wire.out.extend(out))
+            answer(tag, search, &found.iter().filter_map(|uid| view.seq(*uid)).collect::<Vec<SeqNum>>())
         }
     };
-    Ok(())
+    session.wire.out.extend(answer);
+    // A message that could not be read may be missing: that must not look like all.
+    if is_damaged { Err(StatusResponse::unavailable().into()) } else { Ok(()) }
 }
 
-fn answer<N: hikyaku_imap_proto::Number>(
-    out: &mut Vec<u8>,
-    tag: &Tag,
-    search: &Search,
-    found: &[N],
-) -> Option<Vec<u8>> {
+fn answer<N: hikyaku_imap_proto::Number>(tag: &Tag, search: &Search, found: &[N]) -> Vec<u8> {
+    let mut out = Vec::new();
     match &search.returns {
-        None => response::search(out, found.iter().copied(), None),
+        None => response::search(&mut out, found.iter().copied(), None),
         Some(SearchReturn { min, max, all, count, .. }) => {
             let set = NumberSet::from_ranges(found.iter().map(|number| (*number, *number)));
             ESearch {
@@ -73,10 +73,10 @@ fn answer<N: hikyaku_imap_proto::Number>(
                 all: all.then_some(&set),
                 modseq: None,
             }
-            .print(out);
+            .print(&mut out);
         }
     }
-    Some(std::mem::take(out))
+    out
 }
 
 /// A message that is looked at, with what was read of it so far.
@@ -174,8 +174,9 @@ impl<'c, 's> Candidate<'c, 's> {
                 self.message = Some(Message::new(content));
                 Ok(())
             }
-            // What cannot be read has no text; what can is found all the same.
-            Err(Failure::Answer(_)) => Ok(()),
+            // Somebody expunged it meanwhile: it has no text. Anything else would be a wrong answer.
+            Err(Failure::Answer(answer)) if answer == StatusResponse::expunge_issued() => Ok(()),
+            Err(Failure::Answer(answer)) => Err(answer.into()),
             Err(gone) => Err(gone),
         }
     }

@@ -35,7 +35,7 @@ fn tell(session: &mut Session<'_>, opened: &Opened) {
     };
     let unseen = opened.first_unseen.and_then(|uid| view.seq(uid)).map(StatusResponse::unseen);
     let validity = UidValidity::new(opened.mailbox.uidvalidity).map(StatusResponse::uid_validity);
-    let next = Uid::new(opened.mailbox.uidnext).map(StatusResponse::uid_next);
+    let next = Uid::new(opened.selected.next_uid).map(StatusResponse::uid_next);
     for response in [Some(permanent), unseen, validity, next].into_iter().flatten() {
         response.untagged(out);
     }
@@ -48,7 +48,7 @@ pub(super) async fn close(session: &mut Session<'_>) -> Result<(), Failure> {
         let (id, now) = (selected.id, session.services.clock.now());
         for uids in steps(&deleted(session, None).await?) {
             session
-                .write("imap.close", move |tx| hikyaku_mailstore::entry::expunge(tx, id, &uids, now))
+                .write("imap.close", move |tx| hikyaku_mailstore::entry::expunge_deleted(tx, id, &uids, now))
                 .await?;
         }
     }

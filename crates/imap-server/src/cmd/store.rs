@@ -8,8 +8,8 @@ use hikyaku_imap_proto::Uid;
 use hikyaku_imap_proto::command::{By, Store, StoreAction};
 use hikyaku_imap_proto::response::{FetchWriter, StatusResponse};
 use hikyaku_imap_proto::table::Row;
+use hikyaku_mailstore::entry::FlagsError;
 use hikyaku_mailstore::{Change, Entry, entry};
-use hikyaku_store::StoreError;
 
 use super::resolve;
 use crate::selected::{Selected, flags_of, steps, to_store};
@@ -32,7 +32,7 @@ pub(super) async fn store(session: &mut Session<'_>, row: &'static Row, store: &
         let (change, silent) = (change.clone(), store.silent);
         let write = session.write("imap.store", move |tx| {
             let before = if silent { entry::find_entries(tx, id, &step)? } else { Vec::new() };
-            Ok::<_, StoreError>((before, entry::store_flags(tx, id, &step, &change, None)?.entries))
+            Ok::<_, FlagsError>((before, entry::store_flags(tx, id, &step, &change, None)?.entries))
         });
         let (before, after) = write.await?;
         if silent {

@@ -197,7 +197,7 @@ fn macros_and_numbers(mail: TestStore) {
         S: * 1 FETCH (UID 1 FLAGS () INTERNALDATE "…" RFC822.SIZE 38 ENVELOPE (…) BODY ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 3 1))
         S: d OK UID FETCH completed
         C: e FETCH 1 (UID FLAGS UID)
-        S: * 1 FETCH (UID 1 FLAGS () UID 1)
+        S: * 1 FETCH (UID 1 FLAGS ())
         S: e OK …
         "#,
     );

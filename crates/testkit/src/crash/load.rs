@@ -631,7 +631,7 @@ impl Installation {
         let scope = Scope::account(&owner(home.store()), home.store()).expect("the owner");
         let done = self.store.write(scope, "crash.append", move |tx| {
             account::create_account(tx, now)?;
-            let (_, uids) = append(tx, DRAFTS, &appended, Quota(None), Quota(None))?;
+            let (_, uids) = append(tx, DRAFTS, &appended, (Quota(None), Quota(None)), now)?;
             let placed = uids.iter().zip(&appended);
             let place = |(uid, message): (&u32, &AppendedEmail)| place_in(home, DRAFTS, *uid, message.email);
             let places: Vec<Place> = placed.map(place).collect();
