@@ -16,6 +16,7 @@ both_engines! {
     two_addresses_of_one_account_get_one_copy
     an_address_beyond_ascii
     a_full_mailbox_refuses_for_all
+    a_recipient_that_is_full_is_refused_alone
     a_lost_reply_makes_no_second_copy
     a_client_that_hears_nothing_makes_no_second_copy
     the_same_mail_on_purpose_is_there_twice
@@ -214,6 +215,28 @@ fn a_full_mailbox_refuses_for_all(mail: TestStore) {
     assert_eq!((server.inbox("ann@example.org").len(), server.inbox("bob@example.org").len()), (0, 1));
     // The session goes on.
     accepted(&client.mail("b@client.example", &["ann@example.org"], MAIL.as_bytes()));
+    drop(client);
+    server.end();
+}
+
+fn a_recipient_that_is_full_is_refused_alone(mail: TestStore) {
+    let server = Server::start_with(mail, Setup { quota: Quota(Some(1_000)), ..Setup::default() });
+    let mut client = Client::hello(server.mx);
+    accepted(&client.mail("a@client.example", &["bob@example.org"], &[b'x'; 600]));
+    client.talk(
+        "C: MAIL FROM:<a@client.example> SIZE=500
+         S: 250 2.1.0 Sender OK
+         C: RCPT TO:<bob@example.org>
+         S: 452 4.2.2 Mailbox full
+         C: RCPT TO:<ann@example.org>
+         S: 250 2.1.5 Recipient OK
+         C: RSET
+         S: 250 2.0.0 OK
+         C: MAIL FROM:<a@client.example> SIZE=50
+         S: 250 2.1.0 Sender OK
+         C: RCPT TO:<bob@example.org>
+         S: 250 2.1.5 Recipient OK",
+    );
     drop(client);
     server.end();
 }
