@@ -97,9 +97,9 @@ impl Selected {
         self.told.extend(entries.into_iter().map(|entry| (entry.uid, entry.modseq)));
     }
 
-    /// Was the last change of this entry told?
-    pub(crate) fn knows(&self, entry: &Entry) -> bool {
-        entry.modseq <= self.modseq || self.told.get(&entry.uid) == Some(&entry.modseq)
+    /// Was this change of a message told?
+    pub(crate) fn knows(&self, uid: u32, modseq: i64) -> bool {
+        modseq <= self.modseq || self.told.get(&uid) == Some(&modseq)
     }
 }
 

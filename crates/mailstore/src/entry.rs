@@ -218,10 +218,12 @@ pub enum FlagsError {
 }
 
 /// What STORE did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
     /// The entries as they are now, those that were left alone because nothing changed too.
     pub entries: Vec<Entry>,
+    /// The modseq that each of `entries` had before.
+    pub modseqs_before: Vec<i64>,
     /// UIDs that UNCHANGEDSINCE protected.
     pub modified: Vec<u32>,
 }
@@ -239,15 +241,16 @@ pub fn store_flags(
     unchanged_since: Option<i64>,
 ) -> Result<Stored, FlagsError> {
     let Some(modseq) = next_modseq(tx)? else {
-        return Ok(Stored { entries: Vec::new(), modified: Vec::new() });
+        return Ok(Stored::default());
     };
-    let mut stored = Stored { entries: Vec::with_capacity(uids.len()), modified: Vec::new() };
+    let mut stored = Stored { entries: Vec::with_capacity(uids.len()), ..Stored::default() };
     let (mut unseen, mut changed) = (0i64, false);
     for mut entry in find_entries(tx, mailbox, uids)? {
         if unchanged_since.is_some_and(|since| entry.modseq > since) {
             stored.modified.push(entry.uid);
             continue;
         }
+        stored.modseqs_before.push(entry.modseq);
         let (flags, keywords) = change.apply(entry.flags, &entry.keywords);
         if keywords.is_too_many() {
             return Err(FlagsError::TooManyKeywords);

@@ -235,7 +235,9 @@ fn unchangedsince_protects_what_changed_later(mail: TestStore) {
     let since = row(&mail, INBOX).modseq;
     store_flags(&mail, &[2], Change::Add(Flags::FLAGGED, words([])), None);
     let add = Change::Add(Flags::SEEN, words([]));
+    let before: Vec<i64> = [1, 3].iter().map(|uid| entry(&mail, *uid).modseq).collect();
     let stored = store_flags(&mail, &[1, 2, 3], add.clone(), Some(since));
+    assert_eq!(stored.modseqs_before, before);
     assert_eq!(stored.modified, [2]);
     assert_eq!(stored.entries.iter().map(|entry| entry.uid).collect::<Vec<_>>(), [1, 3]);
     assert!(!entries(&mail, INBOX)[1].flags.has(Flags::SEEN));

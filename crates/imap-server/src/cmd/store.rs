@@ -2,13 +2,11 @@
 //!
 //! Standards: RFC 3501 section 6.4.6.
 
-use std::collections::HashSet;
-
 use hikyaku_imap_proto::Uid;
 use hikyaku_imap_proto::command::{By, Store, StoreAction};
 use hikyaku_imap_proto::response::{FetchWriter, StatusResponse};
 use hikyaku_imap_proto::table::Row;
-use hikyaku_mailstore::entry::FlagsError;
+use hikyaku_mailstore::entry::Stored;
 use hikyaku_mailstore::{Change, Entry, entry};
 
 use super::resolve;
@@ -29,17 +27,14 @@ pub(super) async fn store(session: &mut Session<'_>, row: &'static Row, store: &
         StoreAction::Remove => Change::Remove(flags, keywords),
     };
     for step in steps(&uids) {
-        let (change, silent) = (change.clone(), store.silent);
-        let write = session.write("imap.store", move |tx| {
-            let before = if silent { entry::find_entries(tx, id, &step)? } else { Vec::new() };
-            Ok::<_, FlagsError>((before, entry::store_flags(tx, id, &step, &change, None)?.entries))
-        });
-        let (before, after) = write.await?;
-        if silent {
-            keep_silent(session.selected_mut()?, &before, &after);
+        let change = change.clone();
+        let stored =
+            session.write("imap.store", move |tx| entry::store_flags(tx, id, &step, &change, None)).await?;
+        if store.silent {
+            keep_silent(session.selected_mut()?, &stored);
         } else {
-            tell(session, &after, store.by)?;
-            session.selected_mut()?.has_told(&after);
+            tell(session, &stored.entries, store.by)?;
+            session.selected_mut()?.has_told(&stored.entries);
         }
         session.wire.relieve().await?;
     }
@@ -48,10 +43,15 @@ pub(super) async fn store(session: &mut Session<'_>, row: &'static Row, store: &
 
 /// The client knows what it changed, but not what others changed before it: the sync tells
 /// the whole then.
-fn keep_silent(selected: &mut Selected, before: &[Entry], after: &[Entry]) {
-    let known: HashSet<u32> =
-        before.iter().filter(|entry| selected.knows(entry)).map(|entry| entry.uid).collect();
-    selected.has_told(after.iter().filter(|entry| known.contains(&entry.uid)));
+fn keep_silent(selected: &mut Selected, stored: &Stored) {
+    let known: Vec<&Entry> = stored
+        .entries
+        .iter()
+        .zip(&stored.modseqs_before)
+        .filter(|(entry, before)| selected.knows(entry.uid, **before))
+        .map(|(entry, _)| entry)
+        .collect();
+    selected.has_told(known);
 }
 
 /// FETCH responses with the new flags.
