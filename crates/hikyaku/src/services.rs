@@ -12,8 +12,12 @@ use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemCloc
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 3] =
-    [&hikyaku_store::CONTENT_SCHEMA, &hikyaku_mailstore::SCHEMA, &hikyaku_trace::SCHEMA];
+pub(crate) const COMPONENTS: [&Component; 4] = [
+    &hikyaku_store::CONTENT_SCHEMA,
+    &hikyaku_directory::SCHEMA,
+    &hikyaku_mailstore::SCHEMA,
+    &hikyaku_trace::SCHEMA,
+];
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
 

@@ -1,0 +1,448 @@
+//! Requests of those who administer: found, permitted, carried out, answered.
+
+use std::sync::atomic::Ordering;
+
+use hikyaku_store::{AccountHome, Scope, StoreError};
+use hikyaku_types::{AccountId, Actor, Address, AuditId, Domain, RisingIds, TenantId};
+
+use crate::change::{self, Done, Job, StoredSecret, What};
+use crate::error::{DirectoryError, request as texts};
+use crate::field::Edit;
+use crate::kind::Kind;
+use crate::kind::plan::Plan;
+use crate::log::{self, LOOK_BACK};
+use crate::object::{self, Filter, Object, Place};
+use crate::password::PasswordHash;
+use crate::request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
+use crate::rights::{self, Denied, Target, Verb};
+use crate::{DIRECTORY, Directory};
+
+/// A deleted object whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal {
+    /// What it is.
+    pub kind: Kind,
+    /// For an account, where its mail is, which must be removed first.
+    pub home: Option<AccountHome>,
+    place: Place,
+}
+
+impl Directory {
+    /// Does or answers what is asked, if the actor may.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: then nothing was changed.
+    pub async fn execute(&self, actor: Actor, request: Request) -> Result<Answer, DirectoryError> {
+        let Request { action, reason, dry_run } = request;
+        match action {
+            Action::Create { kind, name, tenant, fields, secret } => {
+                let (tenant, fields) = self.place_of_new(&actor, kind, name.as_deref(), tenant, fields).await?;
+                let id = if kind == Kind::Tenant { tenant.as_i64() } else { kind.new_id(&*self.random) };
+                let secret = self.store_secret(kind, secret).await?;
+                let what = What::Create { kind, id, name, fields, secret };
+                self.change(actor, tenant, reason, dry_run, what).await
+            }
+            Action::Change { object, version, rename, fields, secret } => {
+                let (kind, place) = (object.kind, self.place(&actor, &object).await?);
+                let secret = self.store_secret(kind, secret).await?;
+                let what = What::Change { kind, id: place.id, version, rename, fields, secret };
+                self.change(actor, place.tenant, reason, dry_run, what).await
+            }
+            Action::Move { verb, object, version } => {
+                let place = self.place(&actor, &object).await?;
+                let what = What::Move { kind: object.kind, id: place.id, version, verb };
+                self.change(actor, place.tenant, reason, dry_run, what).await
+            }
+            Action::Show { object } => self.show(&actor, &object).await,
+            Action::List { kind, tenant, of, filter } => self.list(&actor, kind, tenant, of, filter).await,
+            Action::Audit { tenant, object, before, limit } => {
+                self.audit(&actor, tenant, object, before, limit).await
+            }
+        }
+    }
+
+    /// Carries a change out, and lets the caches forget.
+    async fn change(
+        &self,
+        actor: Actor,
+        tenant: TenantId,
+        reason: Option<String>,
+        dry_run: bool,
+        what: What,
+    ) -> Result<Answer, DirectoryError> {
+        let plan = self.tenant(tenant).await?.map_or_else(Plan::default, |tenant| tenant.plan.clone());
+        let now = self.clock.now();
+        let Some(id) = AuditId::from_i64(self.ids.next(now)) else {
+            return Err(DirectoryError::Store(StoreError::Closed));
+        };
+        let job = Job { actor, actor_text: actor.to_string(), tenant, now, id, reason, plan, what };
+        let done = self.carry_out(job, dry_run).await?;
+        Ok(Answer::Done {
+            before: done.before.as_ref().map(View::from),
+            after: done.after.as_ref().map(View::from),
+            secret: None,
+            dry_run,
+        })
+    }
+
+    async fn carry_out(&self, job: Job, dry_run: bool) -> Result<Done, DirectoryError> {
+        let finish = move |done: Done| if dry_run { Err(Stop::DryRun(Box::new(done))) } else { Ok(done) };
+        let result = if job.actor.may_operate() {
+            let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
+            let write = self.store.write(scope, "directory.operate", move |tx| finish(change::operate(tx, &job)?));
+            write.await
+        } else {
+            // Row-level security sees to it that nothing of another tenant is touched.
+            let scope = Scope::tenant(&DIRECTORY, job.tenant).map_err(|_| StoreError::Closed)?;
+            let write = self
+                .store
+                .write(scope, "directory.change", move |tx| finish(change::carry_out(tx, &job, None)?));
+            write.await
+        };
+        match result {
+            Ok(done) => {
+                self.caches.forget(&done.forget);
+                Ok(done)
+            }
+            Err(Stop::DryRun(done)) => Ok(*done),
+            Err(Stop::Error(error)) => Err(error),
+        }
+    }
+
+    /// The tenant that a new object belongs to, and its fields.
+    async fn place_of_new(
+        &self,
+        actor: &Actor,
+        kind: Kind,
+        name: Option<&str>,
+        tenant: Option<String>,
+        fields: Vec<FieldEdit>,
+    ) -> Result<(TenantId, Vec<FieldEdit>), DirectoryError> {
+        match kind {
+            Kind::Plan => return Ok((TenantId::PLATFORM, fields)),
+            Kind::Tenant => return Ok((TenantId::random(&*self.random), fields)),
+            _ => {}
+        }
+        if let Some(tenant) = tenant {
+            return Ok((self.tenant_named(actor, &tenant).await?, fields));
+        }
+        if let Some(own) = actor.tenant() {
+            return Ok((own, fields));
+        }
+        // The domain of its name, or the account that it is of, says which.
+        let account = fields.iter().find_map(|(name, edit)| match edit {
+            Edit::Set(account) if name == "account" => Some(account.clone()),
+            _ => None,
+        });
+        let found = match (kind, account, name) {
+            (Kind::Role | Kind::Credential, Some(account), _) => {
+                let named = Named { kind: Kind::Account, name: account, tenant: None };
+                Some(self.place(actor, &named).await?.tenant)
+            }
+            (Kind::Account | Kind::Alias | Kind::List, _, Some(name)) => self.tenant_of_domain(name).await?,
+            _ => None,
+        };
+        Ok((found.ok_or(DirectoryError::Request(texts::TENANT))?, fields))
+    }
+
+    async fn tenant_of_domain(&self, address: &str) -> Result<Option<TenantId>, DirectoryError> {
+        let address: Address = address
+            .parse()
+            .map_err(|error: hikyaku_types::AddressError| change::invalid("name", error.to_string()))?;
+        let key = address.domain.as_str().to_owned();
+        let found = self.read("directory.domain", move |tx| crate::facts::read_domain(tx, &key)).await?;
+        match found {
+            Some(domain) => Ok(Some(domain.tenant)),
+            None => Err(DirectoryError::NoDomain { domain: address.domain.to_string() }),
+        }
+    }
+
+    async fn tenant_named(&self, actor: &Actor, name: &str) -> Result<TenantId, DirectoryError> {
+        let named = Named { kind: Kind::Tenant, name: name.to_owned(), tenant: None };
+        Ok(self.place(actor, &named).await?.tenant)
+    }
+
+    /// Where a named object is. What is another tenant's is not found.
+    async fn place(&self, actor: &Actor, named: &Named) -> Result<Place, DirectoryError> {
+        let kind = named.kind;
+        let not_found = || DirectoryError::NotFound { kind, name: named.name.clone() };
+        let within = match &named.tenant {
+            Some(tenant) => Some(Box::pin(self.tenant_named(actor, tenant)).await?),
+            None => actor.tenant(),
+        };
+        let name = match kind {
+            Kind::Account | Kind::Alias | Kind::List => {
+                named.name.parse::<Address>().map_or_else(|_| named.name.clone(), |of| of.key().to_string())
+            }
+            Kind::Domain => Domain::parse(&named.name).map_or_else(|_| named.name.clone(), |of| of.as_str().to_owned()),
+            _ => named.name.clone(),
+        };
+        let found = self.read("directory.find", move |tx| find(tx, kind, &name)).await?;
+        let mut found: Vec<Place> =
+            found.into_iter().filter(|place| within.is_none_or(|tenant| tenant == place.tenant)).collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(place), true) => Ok(place),
+            (Some(_), false) => Err(DirectoryError::Ambiguous { kind, name: named.name.clone() }),
+            (None, _) => Err(not_found()),
+        }
+    }
+
+    async fn show(&self, actor: &Actor, named: &Named) -> Result<Answer, DirectoryError> {
+        let kind = named.kind;
+        let not_found = || DirectoryError::NotFound { kind, name: named.name.clone() };
+        // A tenant sees its own plan, which is the platform's.
+        let place = self.place(actor, named).await?;
+        let actor = *actor;
+        let scope = Scope::tenant(&DIRECTORY, place.tenant).map_err(|_| StoreError::Closed)?;
+        let read = self.store.read(scope, "directory.show", move |tx| {
+            let Some(object) = object::by_id(tx, kind, place.id)? else { return Ok::<_, DirectoryError>(None) };
+            let target = change::target(tx, &object)?;
+            Ok(Some(rights::may(&actor, Verb::Show, &target).map(|()| object)))
+        });
+        match read.await?.ok_or_else(not_found)? {
+            Ok(object) => Ok(Answer::Object(View::from(&object))),
+            Err(Denied::NotFound) => Err(not_found()),
+            Err(Denied::Needs(needs)) => Err(DirectoryError::Forbidden { needs }),
+        }
+    }
+
+    async fn list(
+        &self,
+        actor: &Actor,
+        kind: Kind,
+        tenant: Option<String>,
+        of: Option<Named>,
+        mut filter: Filter,
+    ) -> Result<Answer, DirectoryError> {
+        let mut within = match &tenant {
+            Some(tenant) => Some(self.tenant_named(actor, tenant).await?),
+            None => actor.tenant(),
+        };
+        if let Some(of) = &of {
+            let place = self.place(actor, of).await?;
+            (within, filter.parent) = (Some(place.tenant), Some(place.id));
+        }
+        if kind == Kind::Plan && actor.may_operate() {
+            within = Some(TenantId::PLATFORM);
+        }
+        self.may_list(actor, kind, within, of.as_ref(), &filter)?;
+        let limit = filter.limit();
+        let objects = match within {
+            Some(tenant) => {
+                let scope = Scope::tenant(&DIRECTORY, tenant).map_err(|_| StoreError::Closed)?;
+                self.store.read(scope, "directory.list", move |tx| object::list(tx, kind, &filter)).await?
+            }
+            None => self.read("directory.list", move |tx| object::list_anywhere(tx, kind, &filter)).await?,
+        };
+        let is_full = objects.len() == usize::from(limit);
+        let next = objects.last().filter(|_| is_full).map(|last| (last.name.clone(), last.id));
+        let objects = objects.iter().filter(|object| !is_platform(object)).map(View::from).collect();
+        Ok(Answer::Objects { objects, next })
+    }
+
+    /// A list is of a whole tenant, of one domain, or of one account.
+    fn may_list(
+        &self,
+        actor: &Actor,
+        kind: Kind,
+        within: Option<TenantId>,
+        of: Option<&Named>,
+        filter: &Filter,
+    ) -> Result<(), DirectoryError> {
+        let mut target = Target::of_tenant(kind, within.unwrap_or(TenantId::PLATFORM));
+        match of.map(|of| of.kind) {
+            Some(Kind::Domain) => {
+                target.domains = filter.parent.and_then(hikyaku_types::DomainId::from_i64).into_iter().collect();
+            }
+            Some(Kind::Account) => target.account = filter.parent.and_then(AccountId::from_i64),
+            _ => {}
+        }
+        rights::may(actor, Verb::List, &target).map_err(|denied| match denied {
+            Denied::Needs(needs) => DirectoryError::Forbidden { needs },
+            Denied::NotFound => DirectoryError::NotFound {
+                kind: Kind::Tenant,
+                name: within.map_or_else(String::new, |tenant| tenant.to_string()),
+            },
+        })
+    }
+
+    async fn audit(
+        &self,
+        actor: &Actor,
+        tenant: Option<String>,
+        object: Option<Named>,
+        before: Option<String>,
+        limit: Option<u16>,
+    ) -> Result<Answer, DirectoryError> {
+        let mut within = match &tenant {
+            Some(tenant) => Some(self.tenant_named(actor, tenant).await?),
+            None => actor.tenant(),
+        };
+        let mut of = 0;
+        if let Some(object) = &object {
+            let place = self.place(actor, object).await?;
+            (within, of) = (Some(place.tenant), place.id);
+        }
+        // Who reads the audit log of a tenant sees what its administrator sees.
+        let target = Target::of_tenant(Kind::Group, within.unwrap_or(TenantId::PLATFORM));
+        if let Err(Denied::Needs(needs)) = rights::may(actor, Verb::List, &target) {
+            return Err(DirectoryError::Forbidden { needs });
+        }
+        let before = match before {
+            Some(text) => text
+                .parse::<AuditId>()
+                .map_err(|error| change::invalid("before", error.to_string()))?
+                .as_i64(),
+            None => i64::MAX,
+        };
+        let limit = limit.unwrap_or(100).clamp(1, 500);
+        let lines = match within {
+            Some(tenant) => {
+                let scope = Scope::tenant(&DIRECTORY, tenant).map_err(|_| StoreError::Closed)?;
+                let read = self.store.read(scope, "directory.audit", move |tx| {
+                    log::of_tenant(tx, of, before, limit)
+                });
+                read.await?
+            }
+            None => self.read("directory.audit", move |tx| log::of_all(tx, of, before, limit)).await?,
+        };
+        let next = lines.last().filter(|_| lines.len() == usize::from(limit)).map(|last| last.id.clone());
+        Ok(Answer::Audit { lines, next })
+    }
+
+    /// Makes a secret ready to be stored, outside of any transaction: it takes long.
+    async fn store_secret(
+        &self,
+        kind: Kind,
+        secret: Option<NewSecret>,
+    ) -> Result<Option<StoredSecret>, DirectoryError> {
+        let Some(secret) = secret else { return Ok(None) };
+        if kind != Kind::Credential {
+            return Err(DirectoryError::Request(texts::SECRET));
+        }
+        let hash = match secret {
+            NewSecret::Password(password) => PasswordHash::of(password.as_bytes(), &*self.random),
+            NewSecret::Hash(hash) => PasswordHash::parse(&hash),
+        };
+        let hash = hash.map_err(|error| change::invalid("password", error.to_string()))?;
+        Ok(Some(StoredSecret { secret: hash.as_str().to_owned(), prefix: None }))
+    }
+
+    /// Deleted objects whose time has come, a step of them; the mail of accounts first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn dying(&self) -> Result<Vec<Removal>, StoreError> {
+        let now = self.clock.now();
+        let mut all = Vec::new();
+        for kind in [Kind::Account, Kind::Alias, Kind::List, Kind::Group, Kind::Role, Kind::Domain, Kind::Tenant, Kind::Plan] {
+            let places = self.read("directory.dying", move |tx| object::dying(tx, kind, now)).await?;
+            for place in places {
+                let home = if kind == Kind::Account { self.home(place).await? } else { None };
+                all.push(Removal { kind, home, place });
+            }
+        }
+        Ok(all)
+    }
+
+    async fn home(&self, place: Place) -> Result<Option<AccountHome>, StoreError> {
+        let tenant = self.tenant(place.tenant).await?;
+        Ok(tenant.zip(AccountId::from_i64(place.id)).map(|(tenant, account)| AccountHome {
+            tenant: tenant.id,
+            account,
+            shard: tenant.fields.shard(),
+        }))
+    }
+
+    /// Removes it for good. The mail of an account, and the accounts of a tenant, must be
+    /// gone before. False if there is more to do.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
+        let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
+        let Removal { place, kind, .. } = removal;
+        let write = self.store.write(scope.long(), "directory.remove", move |tx| {
+            change::remove(&mut tx.tenant(place.tenant), place, kind)
+        });
+        let is_done = write.await?;
+        self.caches.forget_all();
+        Ok(is_done)
+    }
+
+    /// Learns what other nodes have changed since the last time. To be called twice a second
+    /// where several nodes share a database.
+    ///
+    /// # Errors
+    /// [`StoreError`]; when it goes on for longer than ten seconds, caches are not believed.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let newest = self.seen.load(Ordering::Relaxed);
+        let mut from = RisingIds::floor_at(RisingIds::time_of(newest).before(LOOK_BACK));
+        loop {
+            let (last, noted) = self.read("directory.noted", move |tx| log::noted(tx, from)).await?;
+            if noted.contains(&None) {
+                self.caches.forget_all();
+            } else if !noted.is_empty() {
+                self.caches.forget(&noted.iter().flatten().cloned().collect::<Vec<_>>());
+            }
+            if last == from {
+                break;
+            }
+            from = last;
+        }
+        self.seen.fetch_max(from, Ordering::Relaxed);
+        self.caches.heard(now);
+        Ok(())
+    }
+
+    /// Removes old notes of what was changed, a step. False if there is nothing more to do.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn trim(&self) -> Result<bool, StoreError> {
+        let (now, scope) = (self.clock.now(), Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?);
+        let gone = self.store.write(scope, "directory.trim", move |tx| log::trim(tx, now)).await?;
+        Ok(gone > 0)
+    }
+}
+
+fn is_platform(object: &Object) -> bool {
+    object.kind == Kind::Tenant && object.tenant == TenantId::PLATFORM
+}
+
+/// By id, or by name; an account by any of its addresses.
+fn find(
+    tx: &mut hikyaku_store::ControlTx<'_>,
+    kind: Kind,
+    name: &str,
+) -> Result<Vec<Place>, StoreError> {
+    if let Some(id) = kind.id_of(name) {
+        return Ok(object::find_id(tx, kind, id)?.into_iter().collect());
+    }
+    let mut found = object::find_name(tx, kind, name)?;
+    if found.is_empty() && kind == Kind::Account {
+        found.extend(object::find_address(tx, kind, name)?);
+    }
+    found.retain(|place| kind != Kind::Tenant || place.tenant != TenantId::PLATFORM);
+    Ok(found)
+}
+
+/// Why a change was not committed.
+enum Stop {
+    /// Nobody wanted it to be.
+    DryRun(Box<Done>),
+    Error(DirectoryError),
+}
+
+impl From<DirectoryError> for Stop {
+    fn from(error: DirectoryError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error.into())
+    }
+}
