@@ -14,7 +14,7 @@ use crate::log::{self, LOOK_BACK};
 use crate::object::{self, Filter, Object, Place};
 use crate::password::PasswordHash;
 use crate::request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
-use crate::rights::{self, Denied, Target, Verb};
+use crate::rights::{self, Denied, Standing, Target, Verb};
 use crate::{DIRECTORY, Directory};
 
 /// A deleted object whose time has come.
@@ -35,9 +35,9 @@ impl Directory {
     pub async fn execute(&self, actor: Actor, request: Request) -> Result<Answer, DirectoryError> {
         let Request { action, reason, dry_run } = request;
         match action {
-            Action::Create { kind, name, tenant, fields, secret } => {
-                let (tenant, fields) = self.place_of_new(&actor, kind, name.as_deref(), tenant, fields).await?;
-                let id = if kind == Kind::Tenant { tenant.as_i64() } else { kind.new_id(&*self.random) };
+            Action::Create { kind, name, id, tenant, fields, secret } => {
+                let id = self.id_of_new(&actor, kind, id)?;
+                let tenant = self.tenant_of_new(&actor, kind, id, name.as_deref(), tenant, &fields).await?;
                 let secret = self.store_secret(kind, secret).await?;
                 let what = What::Create { kind, id, name, fields, secret };
                 self.change(actor, tenant, reason, dry_run, what).await
@@ -89,7 +89,8 @@ impl Directory {
         let finish = move |done: Done| if dry_run { Err(Stop::DryRun(Box::new(done))) } else { Ok(done) };
         let result = if job.actor.may_operate() {
             let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
-            let write = self.store.write(scope, "directory.operate", move |tx| finish(change::operate(tx, &job)?));
+            let write =
+                self.store.write(scope, "directory.operate", move |tx| finish(change::operate(tx, &job)?));
             write.await
         } else {
             // Row-level security sees to it that nothing of another tenant is touched.
@@ -109,25 +110,36 @@ impl Directory {
         }
     }
 
-    /// The tenant that a new object belongs to, and its fields.
-    async fn place_of_new(
+    fn id_of_new(&self, actor: &Actor, kind: Kind, id: Option<String>) -> Result<i64, DirectoryError> {
+        let Some(text) = id else { return Ok(kind.new_id(&*self.random)) };
+        if !actor.may_operate() {
+            return Err(DirectoryError::Forbidden { needs: Standing::Operator });
+        }
+        let wrong =
+            || change::invalid("id", format!("`{text}` is not the id of a {kind}: leave it out to get one"));
+        kind.id_of(&text).ok_or_else(wrong)
+    }
+
+    /// The tenant that a new object belongs to.
+    async fn tenant_of_new(
         &self,
         actor: &Actor,
         kind: Kind,
+        id: i64,
         name: Option<&str>,
         tenant: Option<String>,
-        fields: Vec<FieldEdit>,
-    ) -> Result<(TenantId, Vec<FieldEdit>), DirectoryError> {
+        fields: &[FieldEdit],
+    ) -> Result<TenantId, DirectoryError> {
         match kind {
-            Kind::Plan => return Ok((TenantId::PLATFORM, fields)),
-            Kind::Tenant => return Ok((TenantId::random(&*self.random), fields)),
+            Kind::Plan => return Ok(TenantId::PLATFORM),
+            Kind::Tenant => return TenantId::from_i64(id).ok_or(DirectoryError::Request(texts::TENANT)),
             _ => {}
         }
         if let Some(tenant) = tenant {
-            return Ok((self.tenant_named(actor, &tenant).await?, fields));
+            return self.tenant_named(actor, &tenant).await;
         }
         if let Some(own) = actor.tenant() {
-            return Ok((own, fields));
+            return Ok(own);
         }
         // The domain of its name, or the account that it is of, says which.
         let account = fields.iter().find_map(|(name, edit)| match edit {
@@ -142,7 +154,7 @@ impl Directory {
             (Kind::Account | Kind::Alias | Kind::List, _, Some(name)) => self.tenant_of_domain(name).await?,
             _ => None,
         };
-        Ok((found.ok_or(DirectoryError::Request(texts::TENANT))?, fields))
+        found.ok_or(DirectoryError::Request(texts::TENANT))
     }
 
     async fn tenant_of_domain(&self, address: &str) -> Result<Option<TenantId>, DirectoryError> {
@@ -174,7 +186,9 @@ impl Directory {
             Kind::Account | Kind::Alias | Kind::List => {
                 named.name.parse::<Address>().map_or_else(|_| named.name.clone(), |of| of.key().to_string())
             }
-            Kind::Domain => Domain::parse(&named.name).map_or_else(|_| named.name.clone(), |of| of.as_str().to_owned()),
+            Kind::Domain => {
+                Domain::parse(&named.name).map_or_else(|_| named.name.clone(), |of| of.as_str().to_owned())
+            }
             _ => named.name.clone(),
         };
         let found = self.read("directory.find", move |tx| find(tx, kind, &name)).await?;
@@ -195,7 +209,9 @@ impl Directory {
         let actor = *actor;
         let scope = Scope::tenant(&DIRECTORY, place.tenant).map_err(|_| StoreError::Closed)?;
         let read = self.store.read(scope, "directory.show", move |tx| {
-            let Some(object) = object::by_id(tx, kind, place.id)? else { return Ok::<_, DirectoryError>(None) };
+            let Some(object) = object::by_id(tx, kind, place.id)? else {
+                return Ok::<_, DirectoryError>(None);
+            };
             let target = change::target(tx, &object)?;
             Ok(Some(rights::may(&actor, Verb::Show, &target).map(|()| object)))
         });
@@ -252,7 +268,8 @@ impl Directory {
         let mut target = Target::of_tenant(kind, within.unwrap_or(TenantId::PLATFORM));
         match of.map(|of| of.kind) {
             Some(Kind::Domain) => {
-                target.domains = filter.parent.and_then(hikyaku_types::DomainId::from_i64).into_iter().collect();
+                target.domains =
+                    filter.parent.and_then(hikyaku_types::DomainId::from_i64).into_iter().collect();
             }
             Some(Kind::Account) => target.account = filter.parent.and_then(AccountId::from_i64),
             _ => {}
@@ -299,9 +316,9 @@ impl Directory {
         let lines = match within {
             Some(tenant) => {
                 let scope = Scope::tenant(&DIRECTORY, tenant).map_err(|_| StoreError::Closed)?;
-                let read = self.store.read(scope, "directory.audit", move |tx| {
-                    log::of_tenant(tx, of, before, limit)
-                });
+                let read = self
+                    .store
+                    .read(scope, "directory.audit", move |tx| log::of_tenant(tx, of, before, limit));
                 read.await?
             }
             None => self.read("directory.audit", move |tx| log::of_all(tx, of, before, limit)).await?,
@@ -335,7 +352,16 @@ impl Directory {
     pub async fn dying(&self) -> Result<Vec<Removal>, StoreError> {
         let now = self.clock.now();
         let mut all = Vec::new();
-        for kind in [Kind::Account, Kind::Alias, Kind::List, Kind::Group, Kind::Role, Kind::Domain, Kind::Tenant, Kind::Plan] {
+        for kind in [
+            Kind::Account,
+            Kind::Alias,
+            Kind::List,
+            Kind::Group,
+            Kind::Role,
+            Kind::Domain,
+            Kind::Tenant,
+            Kind::Plan,
+        ] {
             let places = self.read("directory.dying", move |tx| object::dying(tx, kind, now)).await?;
             for place in places {
                 let home = if kind == Kind::Account { self.home(place).await? } else { None };
@@ -412,11 +438,7 @@ fn is_platform(object: &Object) -> bool {
 }
 
 /// By id, or by name; an account by any of its addresses.
-fn find(
-    tx: &mut hikyaku_store::ControlTx<'_>,
-    kind: Kind,
-    name: &str,
-) -> Result<Vec<Place>, StoreError> {
+fn find(tx: &mut hikyaku_store::ControlTx<'_>, kind: Kind, name: &str) -> Result<Vec<Place>, StoreError> {
     if let Some(id) = kind.id_of(name) {
         return Ok(object::find_id(tx, kind, id)?.into_iter().collect());
     }

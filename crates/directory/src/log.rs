@@ -20,7 +20,7 @@ pub const LOOK_BACK: Duration = Duration::from_secs(30);
 
 /// Something that a cache may hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cached {
+pub(crate) enum Cached {
     /// What an address leads to, by its key.
     Address(String),
     /// A domain, by its name.

@@ -54,6 +54,9 @@ pub enum Action {
         /// Called so; an account's first address. Roles and credentials are named by their account.
         #[serde(default)]
         name: Option<String>,
+        /// With this id, which it had in another installation. The operator only.
+        #[serde(default)]
+        id: Option<String>,
         /// In this tenant, where its name does not say it.
         #[serde(default)]
         tenant: Option<String>,

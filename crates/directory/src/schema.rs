@@ -15,7 +15,7 @@ pub const SCHEMA: Component = Component {
         number: 1,
         name: "plans, tenants, domains, accounts, aliases, lists, groups, roles, credentials, audit",
         sql: "
-            -- The platform itself is tenant 1: plans are its.
+            -- The platform itself is the tenant of the highest number: plans are its.
             CREATE TABLE plan (
                 id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
                 state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
@@ -30,7 +30,7 @@ pub const SCHEMA: Component = Component {
             );
             CREATE INDEX tenant_by_plan ON tenant (parent);
             INSERT INTO tenant (id, tenant, name, state, version, created_at, changed_at, data)
-                VALUES (1, 1, '(platform)', 1, 1, 0, 0, '{}');
+                VALUES (9223372036854775807, 9223372036854775807, '(platform)', 1, 1, 0, 0, '{}');
 
             CREATE TABLE domain (
                 id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,

@@ -4,6 +4,7 @@ use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError, TenantTx}
 use hikyaku_types::Timestamp;
 
 use crate::mailbox::{self, MailboxError, MailboxId, Role};
+use crate::usage::{Quota, Room};
 
 /// The mailboxes that every account has from the start. INBOX first: its id is 1.
 pub const PROVISIONED: [(&str, Role); 6] = [
@@ -23,6 +24,10 @@ const ROOT: AccountSql = AccountSql::new(
 );
 const USAGE: AccountSql =
     AccountSql::new("SELECT messages, bytes FROM mailbox WHERE account = $1 AND mailbox = 0");
+const ROOM: AccountSql =
+    AccountSql::new("SELECT bytes, full_since FROM mailbox WHERE account = $1 AND mailbox = 0");
+const NOTE_FULL: AccountSql =
+    AccountSql::new("UPDATE mailbox SET full_since = $2 WHERE account = $1 AND mailbox = 0");
 const LAST_EMAIL: Sql = Sql::new("SELECT MAX(id) FROM email");
 
 /// Makes an account's root and first mailboxes, unless they are there. Idempotent.
@@ -54,6 +59,25 @@ pub fn create_account(tx: &mut AccountTx<'_>, now: Timestamp) -> Result<(), Stor
 /// [`StoreError`].
 pub fn usage(tx: &mut AccountTx<'_>) -> Result<Option<(u64, u64)>, StoreError> {
     tx.row(USAGE, &[], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Is there room for `adding` bytes within the account's own quota? An account that is not
+/// in this shard yet has room.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn room(tx: &mut AccountTx<'_>, adding: u64, quota: Quota) -> Result<Room, StoreError> {
+    let found = tx.row(ROOM, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (used, since) = found.unwrap_or_default();
+    Ok(Room::of(used, since, adding, quota))
+}
+
+/// Notes since when the account is full, or that it is not.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn note_full(tx: &mut AccountTx<'_>, since: Option<Timestamp>) -> Result<(), StoreError> {
+    tx.execute(NOTE_FULL, &[since.into()]).map(drop)
 }
 
 /// Messages and bytes of a tenant in this shard.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hikyaku_directory::Account;
 use hikyaku_mailstore::DeliveryKey;
 use hikyaku_net::{Connection, Ending, Stream};
+use hikyaku_smtp_proto::path::ForwardPath;
 use hikyaku_smtp_proto::session::Effects;
 use hikyaku_smtp_proto::{
     Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants,
@@ -205,18 +206,12 @@ impl Shell<'_> {
                 Question::Sender { reverse_path, params, .. } => {
                     self.recipients.clear();
                     self.declared_size = params.size_bytes.unwrap_or(1);
-                    answer::sender(directory, self.account.as_deref(), &reverse_path)
+                    answer::sender(directory, self.account.as_deref(), &reverse_path).await
                 }
                 Question::Recipient { recipient, .. } => {
-                    match answer::recipient(directory, &self.mode.settings, &recipient.forward_path) {
-                        Ok((account, _))
-                            if !answer::has_room(&self.services.store, &account, self.declared_size)
-                                .await =>
-                        {
-                            Answer::Reply(Reply::mailbox_full())
-                        }
-                        Ok((account, address)) => {
-                            self.recipients.push(Accepted { account, address });
+                    match self.recipients(&recipient.forward_path).await {
+                        Ok(accepted) => {
+                            self.recipients.extend(accepted);
                             Answer::Accept
                         }
                         Err(reply) => Answer::Reply(reply),
@@ -226,6 +221,17 @@ impl Shell<'_> {
         };
         let answer = timeout(session.deadline(), answering).await;
         Input::Answer(answer.unwrap_or_else(|_| Answer::Reply(Reply::try_again_later())))
+    }
+
+    /// Who gets mail to this address, if they have room for it.
+    async fn recipients(&self, forward_path: &ForwardPath) -> Result<Vec<Accepted>, Reply> {
+        let accepted =
+            answer::recipients(&self.services.directory, &self.mode.settings, forward_path).await?;
+        let now = self.services.clock.now();
+        for one in &accepted {
+            answer::refuse_if_full(&self.services.store, &one.account, self.declared_size, now).await?;
+        }
+        Ok(accepted)
     }
 
     async fn commit(&mut self, envelope: &Envelope, session: &Session) -> Input {

@@ -120,7 +120,12 @@ mod tests {
         let table = [
             (Actor::Operator, false, true, true),
             (Actor::Support, false, false, false),
-            (Actor::DomainAdministrator { tenant: t1, domain: DomainId::from_i64(1).unwrap() }, false, false, false),
+            (
+                Actor::DomainAdministrator { tenant: t1, domain: DomainId::from_i64(1).unwrap() },
+                false,
+                false,
+                false,
+            ),
             (Actor::Administrator { tenant: t1 }, false, true, false),
             (Actor::Administrator { tenant: t2 }, false, false, false),
             (Actor::Owner { tenant: t1, account: a1 }, true, false, false),

@@ -50,7 +50,7 @@ fn parse(text: &str, prefix: char) -> Option<i64> {
 
 impl TenantId {
     /// The platform itself, as the owner of what belongs to no customer: plans.
-    pub const PLATFORM: Self = Self(1);
+    pub const PLATFORM: Self = Self(i64::MAX);
 }
 
 macro_rules! ids {

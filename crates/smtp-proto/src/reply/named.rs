@@ -217,6 +217,16 @@ impl Reply {
         with_status(452, 2, 2, "Mailbox full")
     }
 
+    /// 552: over quota for so long that nobody seems to tidy up.
+    pub fn mailbox_full_for_long() -> Self {
+        with_status(552, 2, 2, "Mailbox full for days")
+    }
+
+    /// 450: it is there, and does not receive mail now.
+    pub fn mailbox_unavailable() -> Self {
+        with_status(450, 2, 1, "Mailbox not available now, try again later")
+    }
+
     /// 550: neither is the domain ours nor the client signed in.
     pub fn relaying_denied() -> Self {
         with_status(550, 7, 1, "Relaying denied")
@@ -382,6 +392,8 @@ mod tests {
         for (reply, wire) in [
             (Reply::mailbox_unknown(), "550 5.1.1 No such mailbox\r\n"),
             (Reply::mailbox_full(), "452 4.2.2 Mailbox full\r\n"),
+            (Reply::mailbox_full_for_long(), "552 5.2.2 Mailbox full for days\r\n"),
+            (Reply::mailbox_unavailable(), "450 4.2.1 Mailbox not available now, try again later\r\n"),
             (Reply::content_too_large(), "552 5.3.4 Message too large\r\n"),
             (Reply::bare_line_end(), "550 5.6.11 Lines must end with CRLF\r\n"),
             (Reply::sign_in_failed(), "535 5.7.8 Name or password wrong\r\n"),

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
+use hikyaku_directory::Directory;
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, account, email, entry};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Budget, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
-use hikyaku_testkit::{DELIVERY, ManualClock, SHARD, SeededRandom, TestStore};
-use hikyaku_types::{Address, Clock, NodeId, RisingIds, TraceId};
+use hikyaku_testkit::{DELIVERY, ManualClock, SHARD, SeededRandom, TestDirectory, TestStore};
+use hikyaku_types::{Address, Clock, NodeId, RisingIds, TenantId, TraceId};
 use rustls::pki_types::CertificateDer;
 
 use client::Client;
@@ -28,6 +28,9 @@ const ACCOUNTS: [(i64, i64, &str, &[&str]); 5] = [
     (2, 20, "carol@example.net", &[]),
     (2, 21, "田中@例え.example", &[]),
 ];
+
+/// Whose domain somebody above has, too.
+const DOMAINS_OF_ANOTHER: [&str; 1] = ["bob@example.org"];
 
 /// How it differs from the usual.
 pub(crate) struct Setup {
@@ -72,7 +75,7 @@ impl Server {
         let (mut addresses, mut running) = (Vec::new(), Vec::new());
         let ids = rising_ids(&mail);
         mail.block_on(async {
-            let services = services(&mail, &setup, ids);
+            let services = services(&mail, &setup, ids).await;
             for kind in [Kind::Mx, Kind::Submission, Kind::Submissions] {
                 let refusal: &[u8] =
                     if kind == Kind::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
@@ -206,13 +209,13 @@ fn rising_ids(mail: &TestStore) -> RisingIds {
     ids
 }
 
-fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
+async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
     let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
     tokio::spawn(cleaning);
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        directory: Arc::new(directory(setup)),
+        directory: directory(mail, setup).await,
         keys,
         ids: Arc::new(ids),
         clock: Arc::new(ManualClock::at(mail.clock.now())),
@@ -221,19 +224,23 @@ fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
     }
 }
 
-fn directory(setup: &Setup) -> Directory {
-    let random = SeededRandom::new(8);
-    let password = PasswordHash::of(PASSWORD.as_bytes(), &random).unwrap();
-    let address = |text: &str| Address::parse(text).unwrap();
-    let (mut domains, mut entries) = (Vec::new(), Vec::new());
-    for (_, _, name, aliases) in ACCOUNTS {
-        domains.push(DomainEntry { name: address(name).domain, tag_separator: Some('+') });
-        let account =
-            Account { home: home(name), address: address(name), quota: setup.quota, pool: Quota(None) };
-        let aliases = aliases.iter().map(|alias| address(alias)).collect();
-        entries.push(Entry { account, aliases, password: password.clone() });
+async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
+    let test = TestDirectory::new(mail);
+    let mut known = Vec::new();
+    for (tenant, _, name, aliases) in ACCOUNTS {
+        let tenant = TenantId::from_i64(tenant).unwrap();
+        if !known.contains(&tenant) {
+            test.tenant(tenant, None).await;
+            known.push(tenant);
+        }
+        let domain = name.parse::<Address>().unwrap().domain;
+        if !DOMAINS_OF_ANOTHER.contains(&name) {
+            test.domain(tenant, domain.as_str()).await;
+        }
+        let addresses: Vec<&str> = std::iter::once(name).chain(aliases.iter().copied()).collect();
+        test.account(home(name), &addresses, setup.quota.0, PASSWORD).await;
     }
-    Directory::new(domains, entries, Passwords::new(2), &random).unwrap()
+    test.directory
 }
 
 /// An authority, and a certificate of it for `mx.example`.
