@@ -1,4 +1,6 @@
-//! `hikyaku check store`: do rows and objects agree, and can every content be read?
+//! `hikyaku check …`: a settings file ([`config`]), and the store: do rows and objects agree, and can every content be read?
+
+pub(crate) mod config;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -48,6 +48,14 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Check {
+    /// Tell every mistake of a settings file, and what a server with it would do.
+    Config {
+        /// The settings file.
+        file: PathBuf,
+        /// Print one line of JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare databases and objects in both directions.
     Store(Place),
 }
@@ -83,6 +91,7 @@ fn main() -> anyhow::Result<()> {
         Command::Serve { config } => serve::run(&config),
         Command::Make(what) => make::run(what),
         Command::Migrate(place) => migrate(&place),
+        Command::Check(Check::Config { file, json }) => check::config::run(&file, json),
         Command::Check(Check::Store(place)) => check::store(&place.data, &place.location()),
     }
 }

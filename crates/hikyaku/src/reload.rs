@@ -104,7 +104,7 @@ pub(crate) async fn keep_fresh(mut fresh: Option<Fresh>, mut hangup: Signal) {
             Outcome::Unchanged => tracing::info!("the certificates have not changed"),
             Outcome::Exchanged => tracing::info!("the certificates were read again"),
             Outcome::Kept(error) => {
-                tracing::error!(error, "new certificates cannot be used, the old ones stay")
+                tracing::error!(error, "new certificates cannot be used, the old ones stay");
             }
         }
     }

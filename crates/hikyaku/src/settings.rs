@@ -18,6 +18,7 @@ mod kind;
 mod page;
 mod program;
 mod section;
+mod surroundings;
 mod tenants;
 mod written;
 
@@ -25,19 +26,19 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use hikyaku_types::{Clock, SystemClock, Timestamp};
 use toml::de::DeTable;
 
 pub(crate) use findings::{Finding, Findings};
 pub(crate) use page::page;
 pub(crate) use program::Settings;
+pub(crate) use surroundings::Surroundings;
 use written::Written;
 
 /// The settings of a file that has no mistakes, and the warnings.
 pub(crate) fn load(file: &Path) -> anyhow::Result<(Settings, Vec<Finding>)> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut findings = Findings::new(&text);
-    let settings = read(&text, SystemClock.now(), &mut findings);
+    let settings = read(&text, &Surroundings::of(file), &mut findings);
     let findings = findings.into_sorted();
     match settings {
         Some(settings) => Ok((settings, findings)),
@@ -53,7 +54,7 @@ pub(crate) fn lines(file: &Path, findings: &[Finding]) -> String {
 
 /// Reads a settings file's text, and the files that it names. `None` if there are mistakes
 /// among what was found.
-pub(crate) fn read(text: &str, now: Timestamp, findings: &mut Findings<'_>) -> Option<Settings> {
+pub(crate) fn read(text: &str, around: &Surroundings, findings: &mut Findings<'_>) -> Option<Settings> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         // Values are not quoted in these, only types and what was expected.
@@ -63,5 +64,6 @@ pub(crate) fn read(text: &str, now: Timestamp, findings: &mut Findings<'_>) -> O
         return None;
     }
     let written: Written = section::read_root(table.get_ref(), findings);
-    program::settle(written, now, findings)
+    around.look(&written, findings);
+    program::settle(written, around.now, findings)
 }

@@ -41,6 +41,12 @@ pub(crate) struct Finding {
     pub(crate) remedy: String,
 }
 
+impl Finding {
+    pub(crate) fn is_mistake(&self) -> bool {
+        self.gravity == Gravity::Mistake
+    }
+}
+
 /// All that was found in one file.
 #[derive(Debug)]
 pub(crate) struct Findings<'text> {
@@ -87,13 +93,13 @@ impl<'text> Findings<'text> {
     /// Is there a mistake at this key or below it? Then what follows from it is not told.
     pub(crate) fn spoiled(&self, key: &str) -> bool {
         self.list.iter().any(|finding| {
-            finding.gravity == Gravity::Mistake
+            finding.is_mistake()
                 && finding.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     }
 
     pub(crate) fn has_mistakes(&self) -> bool {
-        self.list.iter().any(|finding| finding.gravity == Gravity::Mistake)
+        self.list.iter().any(Finding::is_mistake)
     }
 
     /// In the order of the file; what has no place comes first.

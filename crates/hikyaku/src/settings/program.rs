@@ -182,20 +182,13 @@ fn postgres_url(
 }
 
 fn listeners(listen: &Listen, has_certificate: bool, findings: &mut Findings<'_>) -> Vec<(Door, SocketAddr)> {
-    let Listen { smtp, submission, submissions, imap, imaps, plain_sign_in_without_tls } = listen;
-    let doors = [
-        (Door::Smtp, smtp),
-        (Door::Submission, submission),
-        (Door::Submissions, submissions),
-        (Door::Imap, imap),
-        (Door::Imaps, imaps),
-    ];
+    let is_plain = listen.plain_sign_in_without_tls.value;
     let mut open = Vec::new();
-    for (door, given) in doors {
+    for (door, given) in listen.doors() {
         let Some(Given { value: Addresses(addresses), span }) = given else { continue };
         let key = format!("listen.{}", door.name());
         for address in addresses {
-            if plain_sign_in_without_tls.value && !address.ip().is_loopback() {
+            if is_plain && !address.ip().is_loopback() {
                 let what = format!("passwords would be taken without TLS on {address}");
                 let remedy = "write a loopback address, or remove `plain_sign_in_without_tls`";
                 findings.mistake(span, &key, what, remedy);

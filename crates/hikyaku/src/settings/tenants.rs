@@ -97,7 +97,7 @@ fn add_tenant(
     for Text(name) in &names.value.0 {
         match Domain::parse(name) {
             Err(_) => {
-                findings.mistake(&names.span, "tenant.domains", "one of these is no domain name", "mend it")
+                findings.mistake(&names.span, "tenant.domains", "one of these is no domain name", "mend it");
             }
             Ok(name) if domains.iter().any(|known: &DomainEntry| known.name == name) => {
                 let what = format!("the domain {name} stands twice in the file");

@@ -11,6 +11,7 @@ use hikyaku_types::Domain;
 use super::kind::{Addresses, Bytes, Domains, LogFormat, LogLevel, Secret};
 use super::section::{Given, Needed, section};
 use super::tenants::Tenant;
+use crate::listen::Door;
 
 section! {
     /// These stand at the top of the file, above every `[section]`.
@@ -105,6 +106,20 @@ section! {
         /// Take passwords in clear: for tests. Refused unless every listener is on a loopback
         /// address.
         plain_sign_in_without_tls: Given<bool> = false;
+    }
+}
+
+impl Listen {
+    /// What stands at each door.
+    pub(crate) fn doors(&self) -> [(Door, &Option<Given<Addresses>>); Door::ALL.len()] {
+        let Self { smtp, submission, submissions, imap, imaps, plain_sign_in_without_tls: _ } = self;
+        [
+            (Door::Smtp, smtp),
+            (Door::Submission, submission),
+            (Door::Submissions, submissions),
+            (Door::Imap, imap),
+            (Door::Imaps, imaps),
+        ]
     }
 }
 
