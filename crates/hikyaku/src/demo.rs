@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::bounds::Bounds;
 use crate::listen::{Door, Listeners, Manner};
 use crate::services::{COMPONENTS, Installation};
 
@@ -138,7 +139,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Store::migrate(&location, &Options::default(), &COMPONENTS)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut metrics = Metrics::new();
-    let installation = Installation::open_locked(lock, &arguments.data, &location, &mut metrics, &runtime)?;
+    let installation = Installation::open_locked(
+        lock,
+        &arguments.data,
+        &location,
+        &Options::default(),
+        &mut metrics,
+        &runtime,
+    )?;
     let directory = Arc::new(state.directory()?);
     let tls = Certificates::load_or_make(&arguments.data.join("tls"))?;
     runtime.block_on(serve(arguments, &mut state, &installation, directory, &tls))?;
@@ -162,7 +170,7 @@ async fn serve(
         host_name: Domain::parse(HOST_NAME)?,
         tls: Some(tls.acceptor.clone()),
         plain_sign_in_without_tls: arguments.suite,
-        raised_limits: arguments.suite,
+        bounds: if arguments.suite { Bounds::of_suites() } else { Bounds::default() },
     };
     let listeners = Listeners::open(&wanted, &manner, installation, &directory)
         .await

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode as ImapMode, Start};
-use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_net::{Listener, Shutdown, TlsAcceptor};
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
-use hikyaku_smtp_server::Mode as SmtpMode;
+use hikyaku_smtp_server::{Budget, Mode as SmtpMode};
 use hikyaku_types::Domain;
 use tokio::task::JoinSet;
 
+use crate::bounds::{Bounds, ImapBounds};
 use crate::maintenance;
 use crate::services::Installation;
 
@@ -48,7 +49,7 @@ impl Door {
         }
     }
 
-    const fn needs_tls(self) -> bool {
+    pub(crate) const fn needs_tls(self) -> bool {
         matches!(self, Self::Submissions | Self::Imaps)
     }
 }
@@ -60,8 +61,7 @@ pub(crate) struct Manner {
     pub(crate) tls: Option<TlsAcceptor>,
     /// Passwords are taken in clear; only on loopback addresses.
     pub(crate) plain_sign_in_without_tls: bool,
-    /// Higher limits, for test suites that do much from one address.
-    pub(crate) raised_limits: bool,
+    pub(crate) bounds: Bounds,
 }
 
 /// Open listeners.
@@ -81,15 +81,13 @@ impl Listeners {
         installation: &Installation,
         directory: &Arc<Directory>,
     ) -> anyhow::Result<Self> {
-        let limits = match manner.raised_limits {
-            true => Limits { connections_each: 10_000, ..Limits::default() },
-            false => Limits::default(),
-        };
         let mut bound = Vec::with_capacity(wanted.len());
         for (door, address) in wanted {
-            bound.push((*door, bind(*door, *address, manner, limits).await?));
+            bound.push((*door, bind(*door, *address, manner).await?));
         }
-        let smtp = installation.smtp(Arc::clone(directory), largest_content(manner)?);
+        let largest = usize::try_from(manner.bounds.smtp.size_bytes)?;
+        let budget = Budget::new(manner.bounds.content_bytes, largest);
+        let smtp = installation.smtp(Arc::clone(directory), budget);
         let imap = installation.imap(Arc::clone(directory));
         let work = maintenance::run(Arc::clone(&installation.store), Arc::clone(&installation.content));
         let mut listeners = Self {
@@ -113,6 +111,9 @@ impl Listeners {
                     let start = if door == Door::Imaps { Start::Tls } else { Start::Clear };
                     let mut mode = ImapMode::new(start, manner.tls.clone());
                     mode.plain_sign_in_without_tls = manner.plain_sign_in_without_tls;
+                    let ImapBounds { message_bytes, silence, silence_before_sign_in, errors } =
+                        manner.bounds.imap;
+                    mode = ImapMode { message_bytes, silence, silence_before_sign_in, errors, ..mode };
                     let services = imap.clone();
                     let serve = move |it| hikyaku_imap_server::serve(it, mode.clone(), services.clone());
                     listeners.running.spawn(listener.run(ending, serve));
@@ -142,7 +143,7 @@ impl Listeners {
     }
 }
 
-async fn bind(door: Door, address: SocketAddr, manner: &Manner, limits: Limits) -> anyhow::Result<Listener> {
+async fn bind(door: Door, address: SocketAddr, manner: &Manner) -> anyhow::Result<Listener> {
     let name = door.name();
     if manner.plain_sign_in_without_tls && !address.ip().is_loopback() {
         bail!("{name} listens on {address}: passwords are taken without TLS on loopback addresses only");
@@ -150,7 +151,7 @@ async fn bind(door: Door, address: SocketAddr, manner: &Manner, limits: Limits) 
     if door.needs_tls() && manner.tls.is_none() {
         bail!("{name} needs a certificate and its key");
     }
-    let bound = Listener::bind(address, name, limits, door.refusal()).await;
+    let bound = Listener::bind(address, name, manner.bounds.connections, door.refusal()).await;
     bound.with_context(|| format!("cannot listen on {address} for {name}"))
 }
 
@@ -163,13 +164,7 @@ fn smtp_settings(door: Door, manner: &Manner) -> Settings {
     let mut settings = Settings::new(manner.host_name.clone(), kind);
     settings.offers.start_tls = manner.tls.is_some();
     settings.offers.plain_sign_in_without_tls = manner.plain_sign_in_without_tls;
-    if manner.raised_limits {
-        settings.limits.transactions = u32::MAX;
-        settings.limits.idle_commands = u32::MAX;
-    }
+    settings.limits = manner.bounds.smtp;
+    settings.deadlines = manner.bounds.deadlines;
     settings
-}
-
-fn largest_content(manner: &Manner) -> anyhow::Result<usize> {
-    Ok(usize::try_from(smtp_settings(Door::Smtp, manner).limits.size_bytes)?)
 }

@@ -1,13 +1,16 @@
 //! The one program: a mail platform for hosting providers.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
+mod bounds;
 mod check;
 mod demo;
 mod listen;
 mod maintenance;
 mod make;
+mod reload;
 mod serve;
 mod services;
+mod settings;
 
 use std::path::PathBuf;
 
@@ -45,6 +48,14 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Check {
+    /// Tell every mistake of a settings file, and what a server with it would do.
+    Config {
+        /// The settings file.
+        file: PathBuf,
+        /// Print one line of JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare databases and objects in both directions.
     Store(Place),
 }
@@ -73,20 +84,22 @@ fn main() -> anyhow::Result<()> {
     let command = Arguments::parse().command;
     // The settings file of `serve` says how to log.
     if !matches!(command, Command::Serve { .. }) {
-        start_log(Format::Text)?;
+        start_log(Format::Text, "info")?;
     }
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve { config } => serve::run(&config),
         Command::Make(what) => make::run(what),
         Command::Migrate(place) => migrate(&place),
+        Command::Check(Check::Config { file, json }) => check::config::run(&file, json),
         Command::Check(Check::Store(place)) => check::store(&place.data, &place.location()),
     }
 }
 
 /// `HIKYAKU_LOG` chooses what is logged: `debug`, or `info,hikyaku_imap_server=debug`.
-fn start_log(format: Format) -> anyhow::Result<()> {
-    Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| "info".into()))?)
+/// Without it `level` does.
+fn start_log(format: Format, level: &str) -> anyhow::Result<()> {
+    Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| level.into()))?)
 }
 
 fn migrate(place: &Place) -> anyhow::Result<()> {

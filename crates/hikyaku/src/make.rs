@@ -1,4 +1,4 @@
-//! `hikyaku make …`: ids and password hashes for a settings file.
+//! `hikyaku make …`: ids and password hashes for a settings file, and its reference page.
 
 use std::io::Read;
 
@@ -16,12 +16,15 @@ pub(crate) enum What {
     AccountId,
     /// The hash of the password that standard input gives.
     PasswordHash,
+    /// The reference page of all settings, `docs/settings.md`.
+    SettingsPage,
 }
 
 pub(crate) fn run(what: What) -> anyhow::Result<()> {
     match what {
         What::TenantId => println!("{}", TenantId::random(&SystemRandom)),
         What::AccountId => println!("{}", AccountId::random(&SystemRandom)),
+        What::SettingsPage => print!("{}", crate::settings::page()),
         What::PasswordHash => {
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password).context("cannot read the password")?;

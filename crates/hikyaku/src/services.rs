@@ -21,9 +21,6 @@ pub(crate) const COMPONENTS: [&Component; 4] = [
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
 
-/// Memory for content that is coming in over all sessions.
-const CONTENT_BYTES: usize = 512 << 20;
-
 /// An open installation. Its data folder is locked as long as this lives.
 pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
@@ -37,11 +34,12 @@ impl Installation {
     pub(crate) fn open(
         data: &Path,
         location: &Location,
+        options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
         let lock = DataLock::take(data)?;
-        Self::open_locked(lock, data, location, metrics, runtime)
+        Self::open_locked(lock, data, location, options, metrics, runtime)
     }
 
     /// The same for a folder that is locked already.
@@ -49,10 +47,11 @@ impl Installation {
         lock: DataLock,
         data: &Path,
         location: &Location,
+        options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(location, &Options::default(), &COMPONENTS, metrics.of_crate("store"))?;
+        let store = Store::open(location, options, &COMPONENTS, metrics.of_crate("store"))?;
         let objects = Objects::folder(&data.join("objects"))?;
         let (content, ids) = runtime.block_on(async {
             let content = Content::open(&store, objects, &SystemRandom).await?;
@@ -64,7 +63,7 @@ impl Installation {
 
     /// What SMTP sessions work with. Must be called inside the runtime: it starts the
     /// forgetting of delivery keys.
-    pub(crate) fn smtp(&self, directory: Arc<Directory>, largest: usize) -> Services {
+    pub(crate) fn smtp(&self, directory: Arc<Directory>, budget: Budget) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
         Services {
@@ -75,7 +74,7 @@ impl Installation {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
-            budget: Budget::new(CONTENT_BYTES, largest),
+            budget,
         }
     }
 }

@@ -18,4 +18,4 @@ mod tls;
 pub use listener::{Connection, Limits, Listener};
 pub use shutdown::{Ending, Shutdown};
 pub use stream::Stream;
-pub use tls::{TlsAcceptor, TlsError, TlsFacts};
+pub use tls::{Certificate, Certificates, TlsAcceptor, TlsError, TlsFacts};

@@ -36,7 +36,7 @@ impl Stream {
         let Kind::Plain(socket) = std::mem::replace(&mut self.0, Kind::Gone) else {
             return Err(io::Error::other("TLS twice"));
         };
-        let tls = acceptor.0.accept(socket).await?;
+        let tls = acceptor.accept(socket).await?;
         let (_, session) = tls.get_ref();
         let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
         let facts = TlsFacts {
