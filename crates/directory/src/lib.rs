@@ -3,7 +3,7 @@
 //! Known weakness: this is a small directory that is given whole at start and never changes.
 //! Its questions and answers are those that a directory on the control database will have.
 
-mod password;
+mod credential;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use hikyaku_mailstore::Quota;
 use hikyaku_store::AccountHome;
 use hikyaku_types::{Address, AddressKey, Domain, LocalPart, Random};
 
-pub use password::{PasswordError, PasswordHash, Passwords};
+pub use credential::*;
 
 /// One account, as those who serve it need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
