@@ -12,9 +12,18 @@
 //! Nothing here reads a clock, and randomness and keys are arguments. Only the pool knows the
 //! runtime, and only [`BreachedPasswords`] reads a file.
 
+mod app_password;
+mod auth_cache;
 mod hash;
 mod pool;
 pub mod prepare;
+pub mod scram;
+mod services;
 
+pub use app_password::{
+    AppPassword, AppPasswordDigest, AppPasswordKey, AppPasswordRecord, LastUse, LookupId, Refusal,
+};
+pub use auth_cache::AuthCache;
 pub use hash::{Check, MAX_PASSWORD_OCTETS, PasswordError, PasswordHash, Scheme};
 pub use pool::{Passwords, Unavailable};
+pub use services::{Entrance, Services, UnknownService};
