@@ -14,7 +14,9 @@
 
 mod app_password;
 mod auth_cache;
+mod breached;
 mod hash;
+mod policy;
 mod pool;
 pub mod prepare;
 pub mod scram;
@@ -24,6 +26,8 @@ pub use app_password::{
     AppPassword, AppPasswordDigest, AppPasswordKey, AppPasswordRecord, LastUse, LookupId, Refusal,
 };
 pub use auth_cache::AuthCache;
+pub use breached::{BreachedError, BreachedPasswords};
 pub use hash::{Check, MAX_PASSWORD_OCTETS, PasswordError, PasswordHash, Scheme};
+pub use policy::{Owner, PasswordPolicy, PolicyBounds, PolicyError, Rejection};
 pub use pool::{Passwords, Unavailable};
 pub use services::{Entrance, Services, UnknownService};

@@ -26,7 +26,7 @@ fn hashes_that_other_programs_made() {
         let hash = parsed(text);
         let matches = hash.check(password.as_bytes());
         assert!(matches!(matches, Check::Matches { .. }), "{text}: {password:?}");
-        for wrong in [&format!("{password}x"), "Correct horse", "correct horse "] {
+        for wrong in [&format!("{password}x"), "Correct horse"] {
             // bcrypt reads 72 octets and no more.
             if password.len() < 72 {
                 assert_eq!(hash.check(wrong.as_bytes()), Check::No, "{text}: {wrong:?}");
