@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hikyaku_directory::scram::{Salts, Verifier};
 use hikyaku_directory::{
-    AppPassword, AppPasswordKey, AuthCache, Owner, PasswordHash, PasswordPolicy, prepare,
+    AppPassword, AppPasswordKey, AuthCache, PasswordHash, PasswordOwner, PasswordPolicy, prepare,
 };
 use hikyaku_types::{AccountId, SystemRandom, Timestamp};
 
@@ -85,7 +85,9 @@ fn app_passwords() {
 
 fn policy() {
     let policy = PasswordPolicy::default();
-    show("policy, without a file", || policy.check("lamp-river-canto", &Owner::default(), None).is_ok());
+    show("policy, without a file", || {
+        policy.check("lamp-river-canto", &PasswordOwner::default(), None).is_ok()
+    });
     show("preparing a password", || prepare::for_check("pässword".as_bytes()));
 }
 

@@ -23,11 +23,11 @@ pub mod scram;
 mod services;
 
 pub use app_password::{
-    AppPassword, AppPasswordDigest, AppPasswordKey, AppPasswordRecord, LastUse, LookupId, Refusal,
+    AppPassword, AppPasswordDigest, AppPasswordKey, AppPasswordRecord, AppPasswordRefusal, LastUse, LookupId,
 };
 pub use auth_cache::AuthCache;
 pub use breached::{BreachedError, BreachedPasswords};
-pub use hash::{Check, MAX_PASSWORD_OCTETS, PasswordError, PasswordHash, Scheme};
-pub use policy::{Owner, PasswordPolicy, PolicyBounds, PolicyError, Rejection};
-pub use pool::{Passwords, Unavailable};
+pub use hash::{HashScheme, MAX_PASSWORD_OCTETS, PasswordCheck, PasswordError, PasswordHash};
+pub use policy::{PasswordOwner, PasswordPolicy, PasswordRejection, PolicyBounds, PolicyError};
+pub use pool::{HashingError, Passwords, PasswordsUnavailable};
 pub use services::{Entrance, Services, UnknownService};

@@ -5,7 +5,8 @@ use hikyaku_directory::scram::{
     Account, ClientFinal, ClientFirst, Hello, Mechanism, Nonce, Offer, Salts, Verifier,
 };
 use hikyaku_directory::{
-    AppPassword, Check, LookupId, Owner, PasswordHash, PasswordPolicy, PolicyError, Scheme, prepare,
+    AppPassword, HashScheme, LookupId, PasswordCheck, PasswordHash, PasswordOwner, PasswordPolicy,
+    PolicyError, prepare,
 };
 
 /// A password hash: what is taken has one canonical form, and shows nothing of itself.
@@ -18,8 +19,11 @@ pub fn hash(data: &[u8]) {
             assert_eq!(again.scheme(), hash.scheme());
             assert!(!format!("{hash:?}").contains(hash.as_str()));
             // The others cost too much to be computed for each input.
-            if matches!(hash.scheme(), Scheme::Ssha | Scheme::Ssha256 | Scheme::Ssha512 | Scheme::Md5Crypt) {
-                assert_eq!(hash.check(b"correct horse battery"), Check::No, "{text:?}");
+            if matches!(
+                hash.scheme(),
+                HashScheme::Ssha | HashScheme::Ssha256 | HashScheme::Ssha512 | HashScheme::Md5Crypt
+            ) {
+                assert_eq!(hash.check(b"correct horse battery"), PasswordCheck::No, "{text:?}");
             }
         }
         Err(error) => assert!(error.to_string().len() < 400, "{error}"),
@@ -78,7 +82,7 @@ pub fn typed(data: &[u8]) {
     let once = prepare::for_check(data);
     assert_eq!(prepare::for_check(&once), once, "preparing twice changes nothing");
     let Ok(text) = str::from_utf8(data) else { return };
-    let owner = Owner { addresses: &[], name: Some("Ann Smith") };
+    let owner = PasswordOwner { addresses: &[], name: Some("Ann Smith") };
     match PasswordPolicy::default().check(text, &owner, None) {
         Ok(prepared) => assert_eq!(prepared.as_bytes(), &**once, "what is set is what is checked"),
         Err(PolicyError::Rejected(rejection)) => {

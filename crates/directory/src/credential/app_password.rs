@@ -86,7 +86,7 @@ pub struct LastUse {
 
 /// Why a right app password does not sign in. For the log and the owner, never for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AppPasswordRefusal {
     /// Its time is over.
     #[error("the app password has expired")]
     Expired,
@@ -246,16 +246,20 @@ impl AppPasswordRecord {
     /// owner is told.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub fn admits(&self, attempt: &LastUse) -> Result<(), Refusal> {
+    /// [`AppPasswordRefusal`].
+    pub fn admits(&self, attempt: &LastUse) -> Result<(), AppPasswordRefusal> {
         if self.expires.is_some_and(|expires| expires <= attempt.at) {
-            return Err(Refusal::Expired);
+            return Err(AppPasswordRefusal::Expired);
         }
         if !self.services.contains(attempt.entrance) {
-            return Err(Refusal::Entrance(attempt.entrance));
+            return Err(AppPasswordRefusal::Entrance(attempt.entrance));
         }
         let from_there = self.sources.iter().any(|network| network.contains(attempt.source));
-        if self.sources.is_empty() || from_there { Ok(()) } else { Err(Refusal::Source(attempt.source)) }
+        if self.sources.is_empty() || from_there {
+            Ok(())
+        } else {
+            Err(AppPasswordRefusal::Source(attempt.source))
+        }
     }
 
     /// Should this use be written down? Once an hour is often enough for a list.
@@ -348,15 +352,21 @@ mod tests {
         let outside: IpAddr = "198.51.100.1".parse().unwrap();
         for (attempt, expected) in [
             (attempt(99, "192.0.2.1", Entrance::Imap), Ok(())),
-            (attempt(100, "192.0.2.1", Entrance::Imap), Err(Refusal::Expired)),
-            (attempt(99, "192.0.2.1", Entrance::Webmail), Err(Refusal::Entrance(Entrance::Webmail))),
-            (attempt(99, "198.51.100.1", Entrance::Imap), Err(Refusal::Source(outside))),
+            (attempt(100, "192.0.2.1", Entrance::Imap), Err(AppPasswordRefusal::Expired)),
+            (
+                attempt(99, "192.0.2.1", Entrance::Webmail),
+                Err(AppPasswordRefusal::Entrance(Entrance::Webmail)),
+            ),
+            (attempt(99, "198.51.100.1", Entrance::Imap), Err(AppPasswordRefusal::Source(outside))),
         ] {
             assert_eq!(limited.admits(&attempt), expected);
         }
         let free = record(&password);
         assert_eq!(free.admits(&attempt(i64::MAX / 1000, "2001:db8::1", Entrance::Pop3)), Ok(()));
-        assert_eq!(Refusal::Entrance(Entrance::Api).to_string(), "the app password is not for api");
+        assert_eq!(
+            AppPasswordRefusal::Entrance(Entrance::Api).to_string(),
+            "the app password is not for api"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Standards: RFC 9106 (Argon2), with the parameters that OWASP recommends: 19 MiB, 2 passes,
 //! 1 lane. Imported: the schemes of Dovecot's `{SCHEME}` prefix and of crypt(3), see
-//! [`Scheme`].
+//! [`HashScheme`].
 //! Invariants:
 //! - a [`PasswordHash`] can be checked, and checking it has a bounded cost in time and memory:
 //!   what would cost more is refused when it is read;
@@ -27,6 +27,7 @@ use base64::engine::general_purpose::STANDARD;
 use hikyaku_types::Random;
 
 use super::prepare;
+pub(super) use argon::SALT_OCTETS;
 
 /// The most octets of a password. Longer ones match nothing, and cost nothing.
 pub const MAX_PASSWORD_OCTETS: usize = 1024;
@@ -40,7 +41,7 @@ pub struct PasswordHash(Box<str>);
 
 /// How a hash is made of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scheme {
+pub enum HashScheme {
     /// Argon2id, RFC 9106: ours, and Dovecot's `{ARGON2ID}`.
     Argon2id,
     /// Argon2i, RFC 9106: Dovecot's `{ARGON2I}`.
@@ -65,7 +66,7 @@ pub enum Scheme {
 
 /// What a check of a password says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Check {
+pub enum PasswordCheck {
     /// It is another password.
     No,
     /// It is the password.
@@ -82,7 +83,7 @@ pub enum PasswordError {
     /// A scheme that we do not check.
     #[error(
         "scheme {0} is not supported: import one of {supported}, or give the account a new password",
-        supported = Scheme::NAMES.join(", ")
+        supported = HashScheme::NAMES.join(", ")
     )]
     Unsupported(String),
     /// Nothing tells the scheme.
@@ -118,7 +119,7 @@ pub enum PasswordError {
     Hashing(String),
 }
 
-impl Scheme {
+impl HashScheme {
     /// What an import may name, as in `{SCHEME}`.
     pub const NAMES: [&str; 11] = [
         "ARGON2ID",
@@ -158,12 +159,12 @@ impl PasswordHash {
     /// # Errors
     /// [`PasswordError::PasswordTooLong`].
     pub fn of(password: &[u8], random: &dyn Random) -> Result<Self, PasswordError> {
-        let mut salt = [0u8; argon::SALT_OCTETS];
+        let mut salt = [0u8; SALT_OCTETS];
         random.fill(&mut salt);
         Self::with_salt(password, &salt)
     }
 
-    pub(super) fn with_salt(password: &[u8], salt: &[u8; argon::SALT_OCTETS]) -> Result<Self, PasswordError> {
+    pub(super) fn with_salt(password: &[u8], salt: &[u8; SALT_OCTETS]) -> Result<Self, PasswordError> {
         if password.len() > MAX_PASSWORD_OCTETS {
             return Err(PasswordError::PasswordTooLong);
         }
@@ -188,25 +189,30 @@ impl PasswordHash {
     }
 
     /// How it was made.
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> HashScheme {
         // The text was printed by `Stored`, so it always parses.
-        Stored::parse(&self.0).map_or(Scheme::Argon2id, |stored| stored.scheme())
+        Stored::parse(&self.0).map_or(HashScheme::Argon2id, |stored| stored.scheme())
     }
 
     /// Is it this password? Takes a core for as long as the scheme wants: see
     /// [`Passwords::check`](super::Passwords::check).
     ///
-    /// The password is prepared as RFC 8265 says. Where an imported hash was made we do not
-    /// know what was done, so there the octets as they came are tried as well.
-    pub fn check(&self, password: &[u8]) -> Check {
-        let Ok(stored) = Stored::parse(&self.0) else { return Check::No };
+    /// The password is prepared as RFC 8265 says. What another platform did before it hashed
+    /// a password we do not know, so where that makes a difference the octets are tried as
+    /// they came, too.
+    pub fn check(&self, password: &[u8]) -> PasswordCheck {
+        let Ok(stored) = Stored::parse(&self.0) else { return PasswordCheck::No };
         if password.len() > MAX_PASSWORD_OCTETS {
-            return Check::No;
+            return PasswordCheck::No;
         }
         let prepared = prepare::for_check(password);
-        let matches = stored.matches(&prepared)
-            || (stored.is_imported() && *prepared != *password && stored.matches(password));
-        if matches { Check::Matches { needs_rehash: stored.needs_rehash() } } else { Check::No }
+        if stored.matches(&prepared) {
+            return PasswordCheck::Matches { needs_rehash: stored.needs_rehash() };
+        }
+        if *prepared != *password && stored.matches(password) {
+            return PasswordCheck::Matches { needs_rehash: true };
+        }
+        PasswordCheck::No
     }
 }
 
@@ -276,23 +282,19 @@ impl Stored {
         }
     }
 
-    fn scheme(&self) -> Scheme {
+    fn scheme(&self) -> HashScheme {
         match self {
             Self::Argon(hash) => hash.scheme(),
-            Self::Blowfish(_) => Scheme::Bcrypt,
+            Self::Blowfish(_) => HashScheme::Bcrypt,
             Self::ShaCrypt(hash) => hash.scheme(),
-            Self::Md5Crypt(_) => Scheme::Md5Crypt,
-            Self::Pbkdf2(_) => Scheme::Pbkdf2,
+            Self::Md5Crypt(_) => HashScheme::Md5Crypt,
+            Self::Pbkdf2(_) => HashScheme::Pbkdf2,
             Self::Salted(hash) => hash.scheme(),
         }
     }
 
-    fn is_imported(&self) -> bool {
-        !matches!(self, Self::Argon(hash) if hash.has_our_form())
-    }
-
     fn needs_rehash(&self) -> bool {
-        !matches!(self, Self::Argon(hash) if hash.has_our_form() && hash.is_strong())
+        !matches!(self, Self::Argon(hash) if hash.is_as_strong_as_ours())
     }
 
     fn matches(&self, password: &[u8]) -> bool {

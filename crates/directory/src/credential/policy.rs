@@ -2,7 +2,8 @@
 //!
 //! Standards: NIST SP 800-63B section 5.1.1.2 in spirit: length counts, no rules about kinds
 //! of characters, and no password that is common, breached or about its owner.
-//! Invariant: each rejection says what to do; none repeats the password.
+//! Invariant: each rejection says what to do; none repeats more of the password than what
+//! others know of its owner.
 //!
 //! Lengths are counted in characters of the prepared password (see [`super::prepare`]).
 //! Known weakness: the built-in list knows some hundred words and walks over the keyboard.
@@ -50,7 +51,7 @@ pub struct PolicyBounds {
 
 /// Whose password it is: what others know of them, too.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Owner<'a> {
+pub struct PasswordOwner<'a> {
     /// The account's addresses.
     pub addresses: &'a [Address],
     /// What the owner is called.
@@ -59,7 +60,7 @@ pub struct Owner<'a> {
 
 /// What is wrong with a new password, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
+pub enum PasswordRejection {
     /// Its characters.
     #[error(transparent)]
     Unprepared(#[from] Unprepared),
@@ -108,7 +109,7 @@ pub enum Rejection {
 pub enum PolicyError {
     /// Another one is needed.
     #[error(transparent)]
-    Rejected(#[from] Rejection),
+    Rejected(#[from] PasswordRejection),
     /// It could not be looked up: try again later.
     #[error("the password cannot be checked now")]
     Unchecked(#[from] BreachedError),
@@ -149,42 +150,48 @@ impl PasswordPolicy {
     pub fn check(
         &self,
         password: &str,
-        owner: &Owner<'_>,
+        owner: &PasswordOwner<'_>,
         breached: Option<&BreachedPasswords>,
     ) -> Result<Zeroizing<String>, PolicyError> {
         let prepared = self.judge(password, owner)?;
         match breached {
-            Some(breached) if breached.contains(prepared.as_bytes())? => Err(Rejection::Breached.into()),
+            Some(breached) if breached.contains(prepared.as_bytes())? => {
+                Err(PasswordRejection::Breached.into())
+            }
             _ => Ok(prepared),
         }
     }
 
     /// Everything but the file.
-    fn judge(&self, password: &str, owner: &Owner<'_>) -> Result<Zeroizing<String>, Rejection> {
+    fn judge(
+        &self,
+        password: &str,
+        owner: &PasswordOwner<'_>,
+    ) -> Result<Zeroizing<String>, PasswordRejection> {
         let prepared = prepare::for_setting(password)?;
         let has = prepared.chars().count();
         if has < usize::from(self.least) {
-            return Err(Rejection::TooShort { has, least: self.least });
+            return Err(PasswordRejection::TooShort { has, least: self.least });
         }
         if has > usize::from(self.most) {
-            return Err(Rejection::TooLong { has, most: self.most });
+            return Err(PasswordRejection::TooLong { has, most: self.most });
         }
         let folded = Zeroizing::new(prepared.to_lowercase());
         if common::is_predictable(&folded) {
-            return Err(Rejection::Predictable);
+            return Err(PasswordRejection::Predictable);
         }
         if let Some(known) = personal(&folded, owner) {
-            return Err(Rejection::Personal(known));
+            return Err(PasswordRejection::Personal(known));
         }
         if common::is_common(&folded) {
-            return Err(Rejection::Common);
+            return Err(PasswordRejection::Common);
         }
         Ok(prepared)
     }
 }
 
 /// What of its owner the password consists of, if little else is in it.
-fn personal(folded: &str, owner: &Owner<'_>) -> Option<String> {
+fn personal(folded: &str, owner: &PasswordOwner<'_>) -> Option<String> {
     let known = known_of(owner);
     let mut rest = Zeroizing::new(folded.to_owned());
     for word in &known {
@@ -195,7 +202,7 @@ fn personal(folded: &str, owner: &Owner<'_>) -> Option<String> {
 }
 
 /// Words of three characters and more that others know of the owner, the longest first.
-fn known_of(owner: &Owner<'_>) -> Vec<String> {
+fn known_of(owner: &PasswordOwner<'_>) -> Vec<String> {
     let mut texts = Vec::new();
     for address in owner.addresses {
         texts.push(address.to_string());
@@ -228,12 +235,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn judge(password: &str) -> Result<(), Rejection> {
+    fn judge(password: &str) -> Result<(), PasswordRejection> {
         let addresses = [
             Address::parse("ann.smith@example.org").unwrap(),
             Address::parse("info@xn--bcher-kva.example").unwrap(),
         ];
-        let owner = Owner { addresses: &addresses, name: Some("Ann Müller-Smith 田中花子") };
+        let owner = PasswordOwner { addresses: &addresses, name: Some("Ann Müller-Smith 田中花子") };
         PasswordPolicy::default().judge(password, &owner).map(|_| ())
     }
 
@@ -258,13 +265,13 @@ mod tests {
 
     #[test]
     fn lengths() {
-        assert_eq!(judge("xK9#mQ2$v"), Err(Rejection::TooShort { has: 9, least: 10 }));
-        assert_eq!(judge(""), Err(Rejection::Unprepared(Unprepared::Empty)));
-        assert!(matches!(judge("tab\tand more of it"), Err(Rejection::Unprepared(_))));
+        assert_eq!(judge("xK9#mQ2$v"), Err(PasswordRejection::TooShort { has: 9, least: 10 }));
+        assert_eq!(judge(""), Err(PasswordRejection::Unprepared(Unprepared::Empty)));
+        assert!(matches!(judge("tab\tand more of it"), Err(PasswordRejection::Unprepared(_))));
         let long: String = "xK9#mQ2$vL".chars().cycle().take(257).collect();
-        assert_eq!(judge(&long), Err(Rejection::TooLong { has: 257, most: 256 }));
+        assert_eq!(judge(&long), Err(PasswordRejection::TooLong { has: 257, most: 256 }));
         // Three letters and their accents are three characters.
-        assert_eq!(judge("e\u{301}o\u{302}a\u{300}"), Err(Rejection::TooShort { has: 3, least: 10 }));
+        assert_eq!(judge("e\u{301}o\u{302}a\u{300}"), Err(PasswordRejection::TooShort { has: 3, least: 10 }));
     }
 
     #[test]
@@ -288,7 +295,7 @@ mod tests {
             "xyxyxyxyxyxyxyxz",
             "ああああああああああ",
         ] {
-            assert_eq!(judge(password), Err(Rejection::Predictable), "{password}");
+            assert_eq!(judge(password), Err(PasswordRejection::Predictable), "{password}");
         }
     }
 
@@ -314,7 +321,7 @@ mod tests {
             "Administrator1",
             "Sommer2026!!",
         ] {
-            assert_eq!(judge(password), Err(Rejection::Common), "{password}");
+            assert_eq!(judge(password), Err(PasswordRejection::Common), "{password}");
         }
     }
 
@@ -332,7 +339,7 @@ mod tests {
             ("田中花子202612", "田中花子"),
             ("bücher.example1", "bücher.example"),
         ] {
-            assert_eq!(judge(password), Err(Rejection::Personal(known.to_owned())), "{password}");
+            assert_eq!(judge(password), Err(PasswordRejection::Personal(known.to_owned())), "{password}");
         }
     }
 
@@ -355,7 +362,7 @@ mod tests {
             assert_eq!(PasswordPolicy::new(least, most), Err(PolicyBounds { least, most }));
         }
         let strict = PasswordPolicy::new(16, 64).unwrap();
-        assert!(strict.judge("lamp-river-can", &Owner::default()).is_err());
+        assert!(strict.judge("lamp-river-can", &PasswordOwner::default()).is_err());
     }
 
     #[test]
@@ -365,19 +372,20 @@ mod tests {
         // printf 'lamp-river-canto' | sha1sum
         file.write_all(b"2310870600618615608C6686F5A2BE266119BC86:3\n").unwrap();
         let breached = BreachedPasswords::open(file.path()).unwrap();
-        let check = |password| PasswordPolicy::default().check(password, &Owner::default(), Some(&breached));
-        assert!(matches!(check("lamp-river-canto"), Err(PolicyError::Rejected(Rejection::Breached))));
+        let check =
+            |password| PasswordPolicy::default().check(password, &PasswordOwner::default(), Some(&breached));
+        assert!(matches!(check("lamp-river-canto"), Err(PolicyError::Rejected(PasswordRejection::Breached))));
         assert_eq!(check("lamp-river-cantos").unwrap().as_str(), "lamp-river-cantos");
-        assert!(matches!(check("password123"), Err(PolicyError::Rejected(Rejection::Common))));
+        assert!(matches!(check("password123"), Err(PolicyError::Rejected(PasswordRejection::Common))));
     }
 
     proptest! {
         #[test]
         fn what_is_taken_is_taken_again(text in "\\PC{0,40}") {
             let policy = PasswordPolicy::default();
-            if let Ok(prepared) = policy.judge(&text, &Owner::default()) {
+            if let Ok(prepared) = policy.judge(&text, &PasswordOwner::default()) {
                 prop_assert!((10..=256).contains(&prepared.chars().count()));
-                prop_assert_eq!(&policy.judge(&prepared, &Owner::default()).unwrap(), &prepared);
+                prop_assert_eq!(&policy.judge(&prepared, &PasswordOwner::default()).unwrap(), &prepared);
             }
         }
 
@@ -389,7 +397,7 @@ mod tests {
         #[test]
         fn a_common_word_with_a_year_is_not(year in 1950u32..2030, mark in "[!.#]?") {
             let text = format!("Sunshine{year}{mark}");
-            prop_assert_eq!(judge(&text), Err(Rejection::Common));
+            prop_assert_eq!(judge(&text), Err(PasswordRejection::Common));
         }
     }
 }

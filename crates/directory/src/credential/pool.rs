@@ -21,20 +21,31 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
-use super::hash::{Check, PasswordError, PasswordHash};
+use super::hash::{PasswordCheck, PasswordError, PasswordHash, SALT_OCTETS};
 
 /// So many may wait for each that runs: about two seconds of Argon2id.
 const WAITING_PER_WORKER: usize = 64;
 
 /// Why a password was not checked. Try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
+pub enum PasswordsUnavailable {
     /// Too many wait.
     #[error("too many passwords wait to be checked")]
     Busy,
     /// The computation broke off; the log says why.
     #[error("the password could not be checked")]
     Failed,
+}
+
+/// Why a password was not hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum HashingError {
+    /// Not now.
+    #[error(transparent)]
+    Unavailable(#[from] PasswordsUnavailable),
+    /// Never: another password is needed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
 }
 
 /// The pool. Clones are the same pool.
@@ -75,32 +86,32 @@ impl Passwords {
     /// Is it the password?
     ///
     /// # Errors
-    /// [`Unavailable`].
-    pub async fn check(&self, hash: &PasswordHash, password: &[u8]) -> Result<Check, Unavailable> {
+    /// [`PasswordsUnavailable`].
+    pub async fn check(
+        &self,
+        hash: &PasswordHash,
+        password: &[u8],
+    ) -> Result<PasswordCheck, PasswordsUnavailable> {
         let (scheme, hash, password) = (hash.scheme(), hash.clone(), Zeroizing::new(password.to_vec()));
         let check = self.run(move || hash.check(&password)).await?;
-        let outcome = if check == Check::No { "no" } else { "matches" };
+        let outcome = if check == PasswordCheck::No { "no" } else { "matches" };
         self.metrics.checks.get_or_create(&Checked { scheme: scheme.name(), outcome }).inc();
         Ok(check)
     }
 
     /// Is it the password? `None` if it could not be checked.
     pub async fn matches(&self, hash: &PasswordHash, password: &[u8]) -> Option<bool> {
-        self.check(hash, password).await.ok().map(|check| check != Check::No)
+        self.check(hash, password).await.ok().map(|check| check != PasswordCheck::No)
     }
 
     /// The hash of a new password, or of one whose hash is to be replaced.
     ///
     /// # Errors
-    /// [`Unavailable`]; within, what [`PasswordHash::of`] says.
-    pub async fn make(
-        &self,
-        password: &[u8],
-        random: &dyn Random,
-    ) -> Result<Result<PasswordHash, PasswordError>, Unavailable> {
-        let (mut salt, password) = ([0; 16], Zeroizing::new(password.to_vec()));
+    /// [`HashingError`].
+    pub async fn make(&self, password: &[u8], random: &dyn Random) -> Result<PasswordHash, HashingError> {
+        let (mut salt, password) = ([0; SALT_OCTETS], Zeroizing::new(password.to_vec()));
         random.fill(&mut salt);
-        self.run(move || PasswordHash::with_salt(&password, &salt)).await
+        Ok(self.run(move || PasswordHash::with_salt(&password, &salt)).await??)
     }
 
     /// Runs `compute` where it may block. Once begun it holds its place to the end, even if
@@ -108,12 +119,13 @@ impl Passwords {
     async fn run<T: Send + 'static>(
         &self,
         compute: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, PasswordsUnavailable> {
         let place = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| {
             self.metrics.refused.inc();
-            Unavailable::Busy
+            PasswordsUnavailable::Busy
         })?;
-        let permit = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Unavailable::Failed)?;
+        let permit =
+            Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordsUnavailable::Failed)?;
         let seconds = self.metrics.seconds.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _held: [OwnedSemaphorePermit; 2] = [place, permit];
@@ -124,7 +136,7 @@ impl Passwords {
         });
         task.await.map_err(|error| {
             tracing::error!(%error, "a password hash could not be computed");
-            Unavailable::Failed
+            PasswordsUnavailable::Failed
         })
     }
 }
@@ -177,9 +189,9 @@ mod tests {
             };
             let (first, second, third) = tokio::join!(running, waiting, third);
             assert_eq!(first, Ok(Ok(())));
-            assert_eq!(second, Ok(Check::Matches { needs_rehash: true }));
-            assert_eq!(third, Err(Unavailable::Busy));
-            assert_eq!(pool.check(&hash, b"wrong").await, Ok(Check::No));
+            assert_eq!(second, Ok(PasswordCheck::Matches { needs_rehash: true }));
+            assert_eq!(third, Err(PasswordsUnavailable::Busy));
+            assert_eq!(pool.check(&hash, b"wrong").await, Ok(PasswordCheck::No));
             assert_eq!(pool.metrics.refused.get(), 1);
         });
     }
@@ -189,20 +201,20 @@ mod tests {
         run(async {
             let pool = Passwords::with_queue(1, 1);
             let (go, wait) = mpsc::channel::<()>();
-            let running = pool.run(move || wait.recv());
-            let mut running = std::pin::pin!(running);
+            let mut running = Box::pin(pool.run(move || wait.recv()));
             let mut waiting = Box::pin(pool.run(|| ()));
-            let both = async { tokio::join!(&mut running, &mut waiting).1 };
-            // One poll brings both to where they wait.
-            let mut both = std::pin::pin!(both);
+            // One poll brings each to where it waits.
             std::future::poll_fn(|context| {
-                assert!(both.as_mut().poll(context).is_pending());
+                assert!(running.as_mut().poll(context).is_pending());
+                assert!(waiting.as_mut().poll(context).is_pending());
                 std::task::Poll::Ready(())
             })
             .await;
             assert_eq!(pool.admitted.available_permits(), 0);
+            drop(waiting);
+            assert_eq!(pool.admitted.available_permits(), 1);
             go.send(()).unwrap();
-            both.await.unwrap();
+            assert_eq!(running.await, Ok(Ok(())));
             assert_eq!(pool.admitted.available_permits(), 2);
         });
     }
@@ -211,9 +223,9 @@ mod tests {
     fn makes_hashes_that_it_checks() {
         run(async {
             let pool = Passwords::new(2);
-            let hash = pool.make(b"correct horse", &SeededRandom::new(1)).await.unwrap().unwrap();
+            let hash = pool.make(b"correct horse", &SeededRandom::new(1)).await.unwrap();
             let check = pool.check(&hash, b"correct horse").await;
-            assert_eq!(check, Ok(Check::Matches { needs_rehash: false }));
+            assert_eq!(check, Ok(PasswordCheck::Matches { needs_rehash: false }));
             let mut registry = Registry::default();
             pool.register(&mut registry);
             let mut text = String::new();
@@ -228,7 +240,10 @@ mod tests {
     fn a_computation_that_panics_ends_alone() {
         run(async {
             let pool = Passwords::with_queue(1, 0);
-            assert_eq!(pool.run(|| -> () { panic!("as a bug would") }).await, Err(Unavailable::Failed));
+            assert_eq!(
+                pool.run(|| -> () { panic!("as a bug would") }).await,
+                Err(PasswordsUnavailable::Failed)
+            );
             assert_eq!(pool.run(|| 1).await, Ok(1));
         });
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 
-use super::{PasswordError, Scheme, bounded};
+use super::{HashScheme, PasswordError, bounded};
 
 /// Octets of our salts.
 pub(in crate::credential) const SALT_OCTETS: usize = 16;
@@ -57,19 +57,16 @@ impl Hash {
         Ok(Self { phc, algorithm, params })
     }
 
-    pub(super) fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> HashScheme {
         scheme_of(self.algorithm)
     }
 
-    /// Could it have been made here, now or with other parameters?
-    pub(super) fn has_our_form(&self) -> bool {
-        self.algorithm == Algorithm::Argon2id && self.phc.version == Some(Version::V0x13.into())
-    }
-
-    /// Does it cost at least as much as a new one?
-    pub(super) fn is_strong(&self) -> bool {
+    /// Is it Argon2id, and costs at least as much as a new one?
+    pub(super) fn is_as_strong_as_ours(&self) -> bool {
         let (own, ours) = (&self.params, Params::DEFAULT);
-        own.m_cost() >= ours.m_cost()
+        self.algorithm == Algorithm::Argon2id
+            && self.phc.version == Some(Version::V0x13.into())
+            && own.m_cost() >= ours.m_cost()
             && own.t_cost() >= ours.t_cost()
             && self.phc.hash.as_ref().is_some_and(|hash| hash.len() >= HASH_OCTETS)
             && self.phc.salt.as_ref().is_some_and(|salt| salt.len() >= SALT_OCTETS)
@@ -80,8 +77,8 @@ impl Hash {
     }
 }
 
-fn scheme_of(algorithm: Algorithm) -> Scheme {
-    if algorithm == Algorithm::Argon2id { Scheme::Argon2id } else { Scheme::Argon2i }
+fn scheme_of(algorithm: Algorithm) -> HashScheme {
+    if algorithm == Algorithm::Argon2id { HashScheme::Argon2id } else { HashScheme::Argon2i }
 }
 
 impl fmt::Display for Hash {

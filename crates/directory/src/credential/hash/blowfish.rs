@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{PasswordError, Scheme, bounded};
+use super::{HashScheme, PasswordError, bounded};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &BCRYPT,
@@ -37,7 +37,7 @@ pub(super) struct Hash {
 }
 
 const MALFORMED: PasswordError = PasswordError::Malformed {
-    scheme: Scheme::Bcrypt.name(),
+    scheme: HashScheme::Bcrypt.name(),
     expected: "expected $2y$, two digits of cost, $, and 53 characters of ./A-Za-z0-9",
 };
 
@@ -51,7 +51,7 @@ impl Hash {
         let (salt, hash) = rest.split_at_checked(22).ok_or(MALFORMED)?;
         let salt = BASE64.decode(salt).ok().and_then(|salt| salt.try_into().ok()).ok_or(MALFORMED)?;
         let hash = BASE64.decode(hash).ok().and_then(|hash| hash.try_into().ok()).ok_or(MALFORMED)?;
-        bounded(Scheme::Bcrypt.name(), "cost", u64::from(cost), 4..=MAX_COST)?;
+        bounded(HashScheme::Bcrypt.name(), "cost", u64::from(cost), 4..=MAX_COST)?;
         Ok(Self { minor, cost, salt, hash })
     }
 

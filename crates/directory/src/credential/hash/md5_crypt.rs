@@ -8,7 +8,7 @@ use std::fmt;
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
-use super::{PasswordError, Scheme, crypt64};
+use super::{HashScheme, PasswordError, crypt64};
 
 const ROUNDS: u32 = 1000;
 
@@ -22,7 +22,7 @@ pub(super) struct Hash {
 }
 
 const MALFORMED: PasswordError = PasswordError::Malformed {
-    scheme: Scheme::Md5Crypt.name(),
+    scheme: HashScheme::Md5Crypt.name(),
     expected: "expected $1$, up to 8 characters of salt, $, and 22 characters of ./0-9A-Za-z",
 };
 

@@ -9,7 +9,7 @@ use pbkdf2::pbkdf2_hmac_array;
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
-use super::{PasswordError, Scheme, bounded, crypt64, hex, number};
+use super::{HashScheme, PasswordError, bounded, crypt64, hex, number};
 
 /// About a second.
 const MAX_ROUNDS: u64 = 2_000_000;
@@ -23,7 +23,7 @@ pub(super) struct Hash {
 }
 
 const MALFORMED: PasswordError = PasswordError::Malformed {
-    scheme: Scheme::Pbkdf2.name(),
+    scheme: HashScheme::Pbkdf2.name(),
     expected: "expected {PBKDF2}$1$, salt, $, rounds, $, and 40 hexadecimal digits",
 };
 
@@ -36,7 +36,7 @@ impl Hash {
         if !crypt64::is_salt(salt, MAX_SALT) {
             return Err(MALFORMED);
         }
-        bounded(Scheme::Pbkdf2.name(), "rounds", rounds, 1..=MAX_ROUNDS)?;
+        bounded(HashScheme::Pbkdf2.name(), "rounds", rounds, 1..=MAX_ROUNDS)?;
         let rounds = u32::try_from(rounds).map_err(|_| MALFORMED)?;
         Ok(Self { salt: salt.into(), rounds, hash })
     }

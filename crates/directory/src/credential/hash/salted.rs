@@ -9,12 +9,12 @@ use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::{PasswordError, Scheme, octets};
+use super::{HashScheme, PasswordError, octets};
 
 const MAX_SALT: usize = 64;
 
 pub(super) struct Hash {
-    scheme: Scheme,
+    scheme: HashScheme,
     /// Digest, then salt.
     octets: Box<[u8]>,
 }
@@ -23,9 +23,9 @@ impl Hash {
     /// `scheme` is one of the three names.
     pub(super) fn parse(scheme: &str, encoding: Option<&str>, data: &str) -> Result<Self, PasswordError> {
         let scheme = match scheme {
-            "SSHA512" => Scheme::Ssha512,
-            "SSHA256" => Scheme::Ssha256,
-            _ => Scheme::Ssha,
+            "SSHA512" => HashScheme::Ssha512,
+            "SSHA256" => HashScheme::Ssha256,
+            _ => HashScheme::Ssha,
         };
         let octets = octets(encoding.unwrap_or("B64"), data).filter(|octets| {
             let salt = octets.len().saturating_sub(digest_octets(scheme));
@@ -38,17 +38,17 @@ impl Hash {
         Ok(Self { scheme, octets: octets.into() })
     }
 
-    pub(super) fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> HashScheme {
         self.scheme
     }
 
     pub(super) fn matches(&self, password: &[u8]) -> bool {
         let (digest, salt) = self.octets.split_at(digest_octets(self.scheme));
         match self.scheme {
-            Scheme::Ssha512 => {
+            HashScheme::Ssha512 => {
                 Sha512::new().chain_update(password).chain_update(salt).finalize().ct_eq(digest)
             }
-            Scheme::Ssha256 => {
+            HashScheme::Ssha256 => {
                 Sha256::new().chain_update(password).chain_update(salt).finalize().ct_eq(digest)
             }
             _ => Sha1::new().chain_update(password).chain_update(salt).finalize().ct_eq(digest),
@@ -57,10 +57,10 @@ impl Hash {
     }
 }
 
-fn digest_octets(scheme: Scheme) -> usize {
+fn digest_octets(scheme: HashScheme) -> usize {
     match scheme {
-        Scheme::Ssha512 => 64,
-        Scheme::Ssha256 => 32,
+        HashScheme::Ssha512 => 64,
+        HashScheme::Ssha256 => 32,
         _ => 20,
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use sha_crypt::{Params, sha256_crypt, sha512_crypt};
 use subtle::ConstantTimeEq;
 
-use super::{PasswordError, Scheme, bounded, crypt64, number};
+use super::{HashScheme, PasswordError, bounded, crypt64, number};
 
 /// About a second; passlib makes hashes of 656,000.
 const MAX_ROUNDS: u64 = 1_000_000;
@@ -56,7 +56,7 @@ const SHA512_ORDER: [&[usize]; 22] = [
 ];
 
 pub(super) struct Hash {
-    scheme: Scheme,
+    scheme: HashScheme,
     rounds: u32,
     salt: Box<str>,
     hash: Box<str>,
@@ -65,8 +65,8 @@ pub(super) struct Hash {
 impl Hash {
     pub(super) fn parse(text: &str) -> Result<Self, PasswordError> {
         let (scheme, rest) = match text.strip_prefix("$6$") {
-            Some(rest) => (Scheme::Sha512Crypt, rest),
-            None => (Scheme::Sha256Crypt, text.strip_prefix("$5$").ok_or(PasswordError::NoHash)?),
+            Some(rest) => (HashScheme::Sha512Crypt, rest),
+            None => (HashScheme::Sha256Crypt, text.strip_prefix("$5$").ok_or(PasswordError::NoHash)?),
         };
         let malformed = || PasswordError::Malformed {
             scheme: scheme.name(),
@@ -80,7 +80,7 @@ impl Hash {
             None => (u64::from(DEFAULT_ROUNDS), rest),
         };
         let (salt, hash) = rest.split_once('$').ok_or_else(malformed)?;
-        let length = if scheme == Scheme::Sha512Crypt { 86 } else { 43 };
+        let length = if scheme == HashScheme::Sha512Crypt { 86 } else { 43 };
         if !crypt64::is_salt(salt, MAX_SALT) || hash.len() != length || !crypt64::is_encoded(hash) {
             return Err(malformed());
         }
@@ -89,7 +89,7 @@ impl Hash {
         Ok(Self { scheme, rounds, salt: salt.into(), hash: hash.into() })
     }
 
-    pub(super) fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> HashScheme {
         self.scheme
     }
 
@@ -97,7 +97,7 @@ impl Hash {
         let Ok(params) = Params::new(self.rounds) else { return false };
         let salt = self.salt.as_bytes();
         let computed = match self.scheme {
-            Scheme::Sha512Crypt => crypt64::encode(&sha512_crypt(password, salt, params), &SHA512_ORDER),
+            HashScheme::Sha512Crypt => crypt64::encode(&sha512_crypt(password, salt, params), &SHA512_ORDER),
             _ => crypt64::encode(&sha256_crypt(password, salt, params), &SHA256_ORDER),
         };
         computed.as_bytes().ct_eq(self.hash.as_bytes()).into()
@@ -107,7 +107,7 @@ impl Hash {
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, rounds, salt, hash } = self;
-        f.write_str(if *scheme == Scheme::Sha512Crypt { "$6$" } else { "$5$" })?;
+        f.write_str(if *scheme == HashScheme::Sha512Crypt { "$6$" } else { "$5$" })?;
         if *rounds != DEFAULT_ROUNDS {
             write!(f, "rounds={rounds}$")?;
         }

@@ -45,7 +45,7 @@ pub struct ClientFirst {
 }
 
 /// `client-final-message`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClientFinal {
     /// `c=`: GS2 header and channel data.
     pub binding: Vec<u8>,
@@ -148,6 +148,13 @@ impl ClientFinal {
 impl fmt::Display for ClientFinal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},p={}", self.without_proof, STANDARD.encode(self.proof))
+    }
+}
+
+/// A proof is not for logs: with the verifier it is as good as the password.
+impl fmt::Debug for ClientFinal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientFinal").field("nonce", &self.nonce).finish_non_exhaustive()
     }
 }
 
