@@ -12,7 +12,7 @@ use crate::kind::Kind;
 use crate::kind::plan::Plan;
 use crate::log::{self, LOOK_BACK};
 use crate::object::{self, Filter, Object, Place};
-use crate::password::PasswordHash;
+use crate::credential::PasswordHash;
 use crate::request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
 use crate::rights::{self, Denied, Standing, Target, Verb};
 use crate::{DIRECTORY, Directory};

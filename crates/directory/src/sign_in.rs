@@ -9,7 +9,7 @@ use hikyaku_types::{AccountId, Address};
 use crate::facts::{CredentialFacts, read_credentials};
 use crate::kind::credential::CredentialKind;
 use crate::object::State;
-use crate::password::PasswordHash;
+use crate::credential::PasswordHash;
 use crate::resolve::Account;
 use crate::{Directory, StoreError};
 

@@ -8,6 +8,7 @@
 //! wrapper `fuzz/fuzz_targets/AREA_NAME.rs` with a `[[bin]]` in `fuzz/Cargo.toml`; and a few
 //! inputs in `fuzz/corpus/AREA_NAME`, named after what they show. A test says what is missing.
 
+pub mod directory;
 pub mod imap;
 pub mod mime;
 pub mod smtp;
@@ -18,6 +19,9 @@ pub type Body = fn(&[u8]);
 
 /// All targets by name.
 pub const TARGETS: &[(&str, Body)] = &[
+    ("directory_hash", directory::hash),
+    ("directory_scram", directory::scram),
+    ("directory_typed", directory::typed),
     ("imap_commands", imap::imap_commands),
     ("imap_utf7", imap::imap_utf7),
     ("imap_view", imap::imap_view),
