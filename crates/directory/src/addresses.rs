@@ -21,12 +21,14 @@ const TAKE_ALL: TenantSql = TenantSql::new("DELETE FROM address WHERE tenant = $
 const MAIN: TenantSql = TenantSql::new(
     "UPDATE address SET main = CASE WHEN key = $3 THEN 1 ELSE 0 END WHERE tenant = $1 AND object = $2",
 );
-const KEYS: TenantSql = TenantSql::new("SELECT key FROM address WHERE tenant = $1 AND object = $2 LIMIT 1000");
+const KEYS: TenantSql =
+    TenantSql::new("SELECT key FROM address WHERE tenant = $1 AND object = $2 LIMIT 1000");
 const DOMAINS: TenantSql =
     TenantSql::new("SELECT DISTINCT domain FROM address WHERE tenant = $1 AND object = $2 LIMIT 100");
 const WHOSE: TenantSql = TenantSql::new("SELECT kind, object FROM address WHERE tenant = $1 AND key = $2");
-const FURTHER: TenantSql =
-    TenantSql::new("SELECT COUNT(*) FROM address WHERE tenant = $1 AND kind IN (1, 2) AND (kind = 2 OR main = 0)");
+const FURTHER: TenantSql = TenantSql::new(
+    "SELECT COUNT(*) FROM address WHERE tenant = $1 AND kind IN (1, 2) AND (kind = 2 OR main = 0)",
+);
 
 /// The number of a kind that has addresses, as it stands in the index.
 pub(crate) const fn number(kind: Kind) -> i64 {

@@ -36,7 +36,8 @@ impl Directory {
         let Request { action, reason, dry_run } = request;
         match action {
             Action::Create { kind, name, tenant, fields, secret } => {
-                let (tenant, fields) = self.place_of_new(&actor, kind, name.as_deref(), tenant, fields).await?;
+                let (tenant, fields) =
+                    self.place_of_new(&actor, kind, name.as_deref(), tenant, fields).await?;
                 let id = if kind == Kind::Tenant { tenant.as_i64() } else { kind.new_id(&*self.random) };
                 let secret = self.store_secret(kind, secret).await?;
                 let what = What::Create { kind, id, name, fields, secret };
@@ -89,7 +90,8 @@ impl Directory {
         let finish = move |done: Done| if dry_run { Err(Stop::DryRun(Box::new(done))) } else { Ok(done) };
         let result = if job.actor.may_operate() {
             let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
-            let write = self.store.write(scope, "directory.operate", move |tx| finish(change::operate(tx, &job)?));
+            let write =
+                self.store.write(scope, "directory.operate", move |tx| finish(change::operate(tx, &job)?));
             write.await
         } else {
             // Row-level security sees to it that nothing of another tenant is touched.
@@ -174,7 +176,9 @@ impl Directory {
             Kind::Account | Kind::Alias | Kind::List => {
                 named.name.parse::<Address>().map_or_else(|_| named.name.clone(), |of| of.key().to_string())
             }
-            Kind::Domain => Domain::parse(&named.name).map_or_else(|_| named.name.clone(), |of| of.as_str().to_owned()),
+            Kind::Domain => {
+                Domain::parse(&named.name).map_or_else(|_| named.name.clone(), |of| of.as_str().to_owned())
+            }
             _ => named.name.clone(),
         };
         let found = self.read("directory.find", move |tx| find(tx, kind, &name)).await?;
@@ -195,7 +199,9 @@ impl Directory {
         let actor = *actor;
         let scope = Scope::tenant(&DIRECTORY, place.tenant).map_err(|_| StoreError::Closed)?;
         let read = self.store.read(scope, "directory.show", move |tx| {
-            let Some(object) = object::by_id(tx, kind, place.id)? else { return Ok::<_, DirectoryError>(None) };
+            let Some(object) = object::by_id(tx, kind, place.id)? else {
+                return Ok::<_, DirectoryError>(None);
+            };
             let target = change::target(tx, &object)?;
             Ok(Some(rights::may(&actor, Verb::Show, &target).map(|()| object)))
         });
@@ -252,7 +258,8 @@ impl Directory {
         let mut target = Target::of_tenant(kind, within.unwrap_or(TenantId::PLATFORM));
         match of.map(|of| of.kind) {
             Some(Kind::Domain) => {
-                target.domains = filter.parent.and_then(hikyaku_types::DomainId::from_i64).into_iter().collect();
+                target.domains =
+                    filter.parent.and_then(hikyaku_types::DomainId::from_i64).into_iter().collect();
             }
             Some(Kind::Account) => target.account = filter.parent.and_then(AccountId::from_i64),
             _ => {}
@@ -299,9 +306,9 @@ impl Directory {
         let lines = match within {
             Some(tenant) => {
                 let scope = Scope::tenant(&DIRECTORY, tenant).map_err(|_| StoreError::Closed)?;
-                let read = self.store.read(scope, "directory.audit", move |tx| {
-                    log::of_tenant(tx, of, before, limit)
-                });
+                let read = self
+                    .store
+                    .read(scope, "directory.audit", move |tx| log::of_tenant(tx, of, before, limit));
                 read.await?
             }
             None => self.read("directory.audit", move |tx| log::of_all(tx, of, before, limit)).await?,
@@ -335,7 +342,16 @@ impl Directory {
     pub async fn dying(&self) -> Result<Vec<Removal>, StoreError> {
         let now = self.clock.now();
         let mut all = Vec::new();
-        for kind in [Kind::Account, Kind::Alias, Kind::List, Kind::Group, Kind::Role, Kind::Domain, Kind::Tenant, Kind::Plan] {
+        for kind in [
+            Kind::Account,
+            Kind::Alias,
+            Kind::List,
+            Kind::Group,
+            Kind::Role,
+            Kind::Domain,
+            Kind::Tenant,
+            Kind::Plan,
+        ] {
             let places = self.read("directory.dying", move |tx| object::dying(tx, kind, now)).await?;
             for place in places {
                 let home = if kind == Kind::Account { self.home(place).await? } else { None };
@@ -412,11 +428,7 @@ fn is_platform(object: &Object) -> bool {
 }
 
 /// By id, or by name; an account by any of its addresses.
-fn find(
-    tx: &mut hikyaku_store::ControlTx<'_>,
-    kind: Kind,
-    name: &str,
-) -> Result<Vec<Place>, StoreError> {
+fn find(tx: &mut hikyaku_store::ControlTx<'_>, kind: Kind, name: &str) -> Result<Vec<Place>, StoreError> {
     if let Some(id) = kind.id_of(name) {
         return Ok(object::find_id(tx, kind, id)?.into_iter().collect());
     }

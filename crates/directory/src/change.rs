@@ -34,7 +34,13 @@ pub(crate) struct StoredSecret {
 /// What is done, to what.
 #[derive(Clone)]
 pub(crate) enum What {
-    Create { kind: Kind, id: i64, name: Option<String>, fields: Vec<FieldEdit>, secret: Option<StoredSecret> },
+    Create {
+        kind: Kind,
+        id: i64,
+        name: Option<String>,
+        fields: Vec<FieldEdit>,
+        secret: Option<StoredSecret>,
+    },
     Change {
         kind: Kind,
         id: i64,
@@ -43,7 +49,12 @@ pub(crate) enum What {
         fields: Vec<FieldEdit>,
         secret: Option<StoredSecret>,
     },
-    Move { kind: Kind, id: i64, version: Option<i64>, verb: Verb },
+    Move {
+        kind: Kind,
+        id: i64,
+        version: Option<i64>,
+        verb: Verb,
+    },
 }
 
 impl What {
@@ -135,11 +146,7 @@ fn plan_named(tx: &mut ControlTx<'_>, job: &Job) -> Result<Option<i64>, Director
 }
 
 /// Carries out a job.
-pub(crate) fn carry_out(
-    tx: &mut TenantTx<'_>,
-    job: &Job,
-    plan: Option<i64>,
-) -> Result<Done, DirectoryError> {
+pub(crate) fn carry_out(tx: &mut TenantTx<'_>, job: &Job, plan: Option<i64>) -> Result<Done, DirectoryError> {
     let (kind, verb) = (job.what.kind(), job.what.verb());
     rights::may_at_all(&job.actor, verb, kind, job.tenant).map_err(|denied| denied_to(denied, job))?;
     tx.execute(LOCK, &[])?;
@@ -174,7 +181,8 @@ pub(crate) fn carry_out(
     forget.sort_unstable();
     forget.dedup();
     log::note(tx, job.id.as_i64(), &forget)?;
-    let secret = matches!(&job.what, What::Create { secret: Some(_), .. } | What::Change { secret: Some(_), .. });
+    let secret =
+        matches!(&job.what, What::Create { secret: Some(_), .. } | What::Change { secret: Some(_), .. });
     let deed = Deed {
         id: job.id,
         actor: &job.actor_text,
@@ -448,7 +456,8 @@ fn settle(
     object: &mut Object,
     settling: &mut Settling<'_>,
 ) -> Result<(), DirectoryError> {
-    let is_moved = settling.before.is_some_and(|before| before.state != object.state || object.until.is_some());
+    let is_moved =
+        settling.before.is_some_and(|before| before.state != object.state || object.until.is_some());
     if !is_moved {
         match object.kind {
             Kind::Plan => plan::settle(object)?,

@@ -59,7 +59,9 @@ pub enum DirectoryError {
         of: String,
     },
     /// An address is in no domain of the tenant.
-    #[error("`{domain}` is no domain of this tenant: create it first with `hikyaku admin domain create {domain}`")]
+    #[error(
+        "`{domain}` is no domain of this tenant: create it first with `hikyaku admin domain create {domain}`"
+    )]
     NoDomain {
         /// The domain.
         domain: String,

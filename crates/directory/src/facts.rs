@@ -142,7 +142,8 @@ fn plain<T>(values: Vec<Text<T>>) -> Vec<T> {
 
 fn account_facts(id: i64, data: &str) -> Result<AccountFacts, StoreError> {
     let fields: account::Account = parse(data)?;
-    let damaged = || StoreError::Failed { label: "directory.account", cause: "an account without address".into() };
+    let damaged =
+        || StoreError::Failed { label: "directory.account", cause: "an account without address".into() };
     let mut own = fields.addresses.into_iter();
     Ok(AccountFacts {
         id: AccountId::from_i64(id).ok_or_else(damaged)?,

@@ -34,7 +34,9 @@ pub enum Edit {
 }
 
 /// A record whose fields can be changed by name.
-pub trait Record: Serialize + for<'de> Deserialize<'de> + Clone + Default + PartialEq + Send + 'static {
+pub trait Record:
+    Serialize + for<'de> Deserialize<'de> + Clone + Default + PartialEq + Send + 'static
+{
     /// Its fields, in the order in which they are shown.
     const FIELDS: &'static [Field];
 
@@ -177,7 +179,8 @@ impl FieldValue for Size {
             .find_map(|(name, unit)| Some((upper.strip_suffix(name)?, *unit)))
             .unwrap_or((upper.strip_suffix('B').unwrap_or(&upper), 1));
         let number: Option<u64> = digits.trim().parse().ok();
-        let bytes = number.and_then(|number| number.checked_mul(unit)).filter(|bytes| i64::try_from(*bytes).is_ok());
+        let bytes =
+            number.and_then(|number| number.checked_mul(unit)).filter(|bytes| i64::try_from(*bytes).is_ok());
         bytes.map(|bytes| Self(Some(bytes))).ok_or_else(|| wrong(text, Self::FORM))
     }
 

@@ -14,7 +14,9 @@ pub mod plan;
 pub mod role;
 pub mod tenant;
 
-use hikyaku_types::{AccountId, AliasId, CredentialId, DomainId, GroupId, ListId, PlanId, Random, RoleId, TenantId};
+use hikyaku_types::{
+    AccountId, AliasId, CredentialId, DomainId, GroupId, ListId, PlanId, Random, RoleId, TenantId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::field::{Field, Record};

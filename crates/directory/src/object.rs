@@ -120,45 +120,55 @@ macro_rules! statements {
     ($table:literal) => {
         Statements {
             insert: TenantSql::new(concat!(
-                "INSERT INTO ", $table,
+                "INSERT INTO ",
+                $table,
                 " (tenant, id, parent, name, state, version, created_at, changed_at, data)
                  VALUES ($1, $2, $3, $4, 1, 1, $5, $5, $6) ON CONFLICT DO NOTHING"
             )),
             update: TenantSql::new(concat!(
-                "UPDATE ", $table, " SET parent = $3, name = $4, state = $5, version = $6, changed_at = $7,
+                "UPDATE ",
+                $table,
+                " SET parent = $3, name = $4, state = $5, version = $6, changed_at = $7,
                     until = $8, data = $9
                  WHERE tenant = $1 AND id = $2"
             )),
             delete: TenantSql::new(concat!("DELETE FROM ", $table, " WHERE tenant = $1 AND id = $2")),
             by_id: TenantSql::new(concat!(
                 "SELECT id, tenant, parent, name, state, version, created_at, changed_at, until, data FROM ",
-                $table, " WHERE tenant = $1 AND id = $2"
+                $table,
+                " WHERE tenant = $1 AND id = $2"
             )),
             by_name: TenantSql::new(concat!(
                 "SELECT id, tenant, parent, name, state, version, created_at, changed_at, until, data FROM ",
-                $table, " WHERE tenant = $1 AND name = $2"
+                $table,
+                " WHERE tenant = $1 AND name = $2"
             )),
             list: TenantSql::new(concat!(
                 "SELECT id, tenant, parent, name, state, version, created_at, changed_at, until, data FROM ",
-                $table, " WHERE tenant = $1 AND (name, id) > ($2, $3) AND state BETWEEN $4 AND $5
+                $table,
+                " WHERE tenant = $1 AND (name, id) > ($2, $3) AND state BETWEEN $4 AND $5
                     AND name LIKE $6 ESCAPE '!' AND (parent = $7 OR $7 = 0)
                  ORDER BY name, id LIMIT $8"
             )),
             count: TenantSql::new(concat!("SELECT COUNT(*) FROM ", $table, " WHERE tenant = $1")),
             children: TenantSql::new(concat!(
                 "SELECT id, tenant, parent, name, state, version, created_at, changed_at, until, data FROM ",
-                $table, " WHERE tenant = $1 AND parent = $2 ORDER BY name LIMIT $3"
+                $table,
+                " WHERE tenant = $1 AND parent = $2 ORDER BY name LIMIT $3"
             )),
             anywhere_by_id: Sql::new(concat!("SELECT id, tenant FROM ", $table, " WHERE id = $1")),
             anywhere_by_name: Sql::new(concat!("SELECT id, tenant FROM ", $table, " WHERE name = $1")),
             list_anywhere: Sql::new(concat!(
                 "SELECT id, tenant, parent, name, state, version, created_at, changed_at, until, data FROM ",
-                $table, " WHERE (name, id) > ($1, $2) AND state BETWEEN $3 AND $4
+                $table,
+                " WHERE (name, id) > ($1, $2) AND state BETWEEN $3 AND $4
                     AND name LIKE $5 ESCAPE '!' AND (parent = $6 OR $6 = 0)
                  ORDER BY name, id LIMIT $7"
             )),
             dying: Sql::new(concat!(
-                "SELECT id, tenant FROM ", $table, " WHERE state = 3 AND until < $1 LIMIT 100"
+                "SELECT id, tenant FROM ",
+                $table,
+                " WHERE state = 3 AND until < $1 LIMIT 100"
             )),
         }
     };

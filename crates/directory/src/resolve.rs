@@ -87,9 +87,16 @@ pub enum Resolution {
 
 /// What one address is, before anything is followed.
 enum Found {
-    Lead { lead: Arc<Lead>, tenant: Arc<TenantFacts>, tag: Option<String> },
+    Lead {
+        lead: Arc<Lead>,
+        tenant: Arc<TenantFacts>,
+        tag: Option<String>,
+    },
     /// Nobody has it, but the domain has somebody for such mail.
-    CatchAll { to: Address, tenant: Arc<TenantFacts> },
+    CatchAll {
+        to: Address,
+        tenant: Arc<TenantFacts>,
+    },
     Suspended,
     NoMailbox,
     Foreign,
@@ -144,7 +151,9 @@ impl Directory {
                 Found::Suspended => is_suspended = true,
                 Found::NoMailbox => {}
                 // Whoever else's it is, it leaves the tenant, and is sent like any other mail.
-                Found::Lead { .. } | Found::CatchAll { .. } | Found::Foreign => recipients.forwards.push(address),
+                Found::Lead { .. } | Found::CatchAll { .. } | Found::Foreign => {
+                    recipients.forwards.push(address)
+                }
             }
         }
         let leads_nowhere = recipients.accounts.is_empty() && recipients.forwards.is_empty();
@@ -168,10 +177,7 @@ impl Directory {
     }
 
     /// The account that signs in with this address, whether or not it may.
-    pub(crate) async fn account_of(
-        &self,
-        address: &Address,
-    ) -> Result<Option<(Account, State)>, StoreError> {
+    pub(crate) async fn account_of(&self, address: &Address) -> Result<Option<(Account, State)>, StoreError> {
         let Some((domain, tenant, address)) = self.home_of(address).await? else { return Ok(None) };
         let Some(lead) = self.lead(&address.key()).await? else { return Ok(None) };
         let LeadsTo::Account(facts) = &lead.to else { return Ok(None) };

@@ -152,9 +152,7 @@ fn standing(actor: &Actor, target: &Target) -> Standing {
         {
             Standing::Domain
         }
-        Actor::Owner { tenant, account }
-            if tenant == target.tenant && target.account == Some(account) =>
-        {
+        Actor::Owner { tenant, account } if tenant == target.tenant && target.account == Some(account) => {
             Standing::Owner
         }
         _ => Standing::Stranger,

@@ -147,7 +147,10 @@ pub(crate) fn settle(
     if settling.before.is_none() {
         let have = object::children(tx, object.kind, account.as_i64(), MOST + 1)?.len();
         if have > usize::from(MOST) {
-            return Err(DirectoryError::Limit { what: "app passwords of one account", most: u64::from(MOST) });
+            return Err(DirectoryError::Limit {
+                what: "app passwords of one account",
+                most: u64::from(MOST),
+            });
         }
     } else if settling.before.is_some_and(|before| before.parent != object.parent) {
         return Err(DirectoryError::Request(request::NOT_RENAMED));
