@@ -122,6 +122,27 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
+    /// A word for programs, which stays the same when texts change.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Taken { .. } => "taken",
+            Self::TakenByDeleted { .. } => "taken_by_deleted",
+            Self::DomainUnavailable(_) => "domain_unavailable",
+            Self::AddressTaken { .. } => "address_taken",
+            Self::NoDomain { .. } => "no_domain",
+            Self::Outdated { .. } => "outdated",
+            Self::Invalid { .. } => "invalid",
+            Self::Limit { .. } => "limit",
+            Self::InUse { .. } => "in_use",
+            Self::WrongState { .. } => "wrong_state",
+            Self::Request(_) => "request",
+            Self::Store(_) => "unavailable",
+        }
+    }
+
     /// Is it only a matter of time?
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Store(_))
@@ -136,6 +157,7 @@ pub(crate) mod request {
     pub(crate) const SECRET_ONCE: &str = "an app password is made by us: create another one";
     pub(crate) const SECRET: &str = "only credentials have a password";
     pub(crate) const PLATFORM: &str = "the platform's own tenant cannot be changed";
+    pub(crate) const MANY: &str = "only changes are made many at once, up to 500 and not as a dry run";
     pub(crate) const NOT_RENAMED: &str = "it cannot be renamed: create another one";
 }
 

@@ -42,7 +42,7 @@ use std::sync::Arc;
 use hikyaku_store::{ControlTx, Scope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Random, RisingIds, Service};
 
-pub use admin::Removal;
+pub use admin::{MOST_AT_ONCE, Removal};
 pub use error::DirectoryError;
 pub use facts::{AccountFacts, CacheSizes, DomainFacts, TenantFacts};
 pub use field::{Edit, Field, FieldValue, Record};
