@@ -5,17 +5,19 @@ use std::sync::atomic::Ordering;
 use hikyaku_store::{AccountHome, Scope, StoreError};
 use hikyaku_types::{AccountId, Actor, Address, AuditId, Domain, RisingIds, TenantId};
 
-use crate::change::{self, Done, Job, StoredSecret, What};
+use crate::change::{self, Done, Job, What};
 use crate::error::{DirectoryError, request as texts};
 use crate::field::Edit;
 use crate::kind::Kind;
 use crate::kind::plan::Plan;
 use crate::log::{self, LOOK_BACK};
 use crate::object::{self, Filter, Object, Place};
-use crate::credential::PasswordHash;
-use crate::request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
+use crate::request::{Action, Answer, FieldEdit, Named, Request, View};
 use crate::rights::{self, Denied, Standing, Target, Verb};
 use crate::{DIRECTORY, Directory};
+
+/// Most changes in one transaction: each writes up to twenty rows of the 10,000 that one may.
+pub const MOST_AT_ONCE: usize = 500;
 
 /// A deleted object whose time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,59 +35,106 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError`]: then nothing was changed.
     pub async fn execute(&self, actor: Actor, request: Request) -> Result<Answer, DirectoryError> {
+        self.execute_as(actor, &actor.to_string(), request).await
+    }
+
+    /// The same for an actor of whom more is known: `who` stands in the audit log.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: then nothing was changed.
+    pub async fn execute_as(
+        &self,
+        actor: Actor,
+        who: &str,
+        request: Request,
+    ) -> Result<Answer, DirectoryError> {
         let Request { action, reason, dry_run } = request;
         match action {
-            Action::Create { kind, name, id, tenant, fields, secret } => {
-                let id = self.id_of_new(&actor, kind, id)?;
-                let tenant = self.tenant_of_new(&actor, kind, id, name.as_deref(), tenant, &fields).await?;
-                let secret = self.store_secret(kind, secret).await?;
-                let what = What::Create { kind, id, name, fields, secret };
-                self.change(actor, tenant, reason, dry_run, what).await
-            }
-            Action::Change { object, version, rename, fields, secret } => {
-                let (kind, place) = (object.kind, self.place(&actor, &object).await?);
-                let secret = self.store_secret(kind, secret).await?;
-                let what = What::Change { kind, id: place.id, version, rename, fields, secret };
-                self.change(actor, place.tenant, reason, dry_run, what).await
-            }
-            Action::Move { verb, object, version } => {
-                let place = self.place(&actor, &object).await?;
-                let what = What::Move { kind: object.kind, id: place.id, version, verb };
-                self.change(actor, place.tenant, reason, dry_run, what).await
-            }
             Action::Show { object } => self.show(&actor, &object).await,
             Action::List { kind, tenant, of, filter } => self.list(&actor, kind, tenant, of, filter).await,
             Action::Audit { tenant, object, before, limit } => {
                 self.audit(&actor, tenant, object, before, limit).await
             }
+            change => {
+                let job = self.prepare(actor, who, change, reason).await?;
+                let shown = job.what.shown_secret();
+                let done = self.carry_out(job, dry_run).await?;
+                Ok(Answer::Done {
+                    before: done.before.as_ref().map(View::from),
+                    after: done.after.as_ref().map(View::from),
+                    secret: shown.filter(|_| !dry_run),
+                    dry_run,
+                })
+            }
         }
     }
 
-    /// Carries a change out, and lets the caches forget.
-    async fn change(
+    /// Makes many changes in one transaction: all or none. They must not depend on each
+    /// other, but for names of accounts in the fields of later ones. For imports and seeding,
+    /// by the platform's own people, at most [`MOST_AT_ONCE`].
+    ///
+    /// # Errors
+    /// [`DirectoryError`] of the first that cannot be made: then nothing was changed.
+    pub async fn execute_many(
         &self,
         actor: Actor,
-        tenant: TenantId,
-        reason: Option<String>,
-        dry_run: bool,
-        what: What,
-    ) -> Result<Answer, DirectoryError> {
-        let plan = self.tenant(tenant).await?.map_or_else(Plan::default, |tenant| tenant.plan.clone());
-        let now = self.clock.now();
-        let Some(id) = AuditId::from_i64(self.ids.next(now)) else {
-            return Err(DirectoryError::Store(StoreError::Closed));
-        };
-        let job = Job { actor, actor_text: actor.to_string(), tenant, now, id, reason, plan, what };
-        let done = self.carry_out(job, dry_run).await?;
-        Ok(Answer::Done {
-            before: done.before.as_ref().map(View::from),
-            after: done.after.as_ref().map(View::from),
-            secret: None,
-            dry_run,
-        })
+        who: &str,
+        requests: Vec<Request>,
+    ) -> Result<(), DirectoryError> {
+        if !actor.may_operate() {
+            return Err(DirectoryError::Forbidden { needs: Standing::Operator });
+        }
+        if requests.len() > MOST_AT_ONCE || requests.iter().any(|request| request.dry_run) {
+            return Err(DirectoryError::Request(texts::MANY));
+        }
+        let mut jobs = Vec::with_capacity(requests.len());
+        for Request { action, reason, .. } in requests {
+            jobs.push(self.prepare(actor, who, action, reason).await?);
+        }
+        let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?.long();
+        let write = self.store.write(scope, "directory.operate_many", move |tx| {
+            let done = jobs.iter().map(|job| Ok(change::operate(tx, job)?.forget));
+            done.collect::<Result<Vec<_>, DirectoryError>>()
+        });
+        self.caches.forget(&write.await?.concat());
+        Ok(())
     }
 
-    async fn carry_out(&self, job: Job, dry_run: bool) -> Result<Done, DirectoryError> {
+    /// A change, with all that must be found out, hashed or drawn by lot before it.
+    pub(crate) async fn prepare(
+        &self,
+        actor: Actor,
+        who: &str,
+        action: Action,
+        reason: Option<String>,
+    ) -> Result<Job, DirectoryError> {
+        let (tenant, what) = match action {
+            Action::Create { kind, name, id, tenant, fields, secret } => {
+                let id = self.id_of_new(&actor, kind, id)?;
+                let tenant = self.tenant_of_new(&actor, kind, id, name.as_deref(), tenant, &fields).await?;
+                let secret = self.new_secret(tenant, kind, &fields, secret).await?;
+                (tenant, What::Create { kind, id, name, fields, secret })
+            }
+            Action::Change { object, version, rename, fields, secret } => {
+                let (kind, place) = (object.kind, self.place(&actor, &object).await?);
+                let secret = self.other_secret(place, kind, secret).await?;
+                (place.tenant, What::Change { kind, id: place.id, version, rename, fields, secret })
+            }
+            Action::Move { verb, object, version } => {
+                let place = self.place(&actor, &object).await?;
+                (place.tenant, What::Move { kind: object.kind, id: place.id, version, verb })
+            }
+            Action::Show { .. } | Action::List { .. } | Action::Audit { .. } => {
+                return Err(DirectoryError::Request(texts::MANY));
+            }
+        };
+        let plan = self.tenant(tenant).await?.map_or_else(Plan::default, |tenant| tenant.plan.clone());
+        let now = self.clock.now();
+        let id = AuditId::from_i64(self.ids.next(now)).ok_or(StoreError::Closed)?;
+        Ok(Job { actor, actor_text: who.to_owned(), tenant, now, id, reason, plan, what })
+    }
+
+    pub(crate) async fn carry_out(&self, job: Job, dry_run: bool) -> Result<Done, DirectoryError> {
         let finish = move |done: Done| if dry_run { Err(Stop::DryRun(Box::new(done))) } else { Ok(done) };
         let result = if job.actor.may_operate() {
             let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
@@ -325,24 +374,6 @@ impl Directory {
         };
         let next = lines.last().filter(|_| lines.len() == usize::from(limit)).map(|last| last.id.clone());
         Ok(Answer::Audit { lines, next })
-    }
-
-    /// Makes a secret ready to be stored, outside of any transaction: it takes long.
-    async fn store_secret(
-        &self,
-        kind: Kind,
-        secret: Option<NewSecret>,
-    ) -> Result<Option<StoredSecret>, DirectoryError> {
-        let Some(secret) = secret else { return Ok(None) };
-        if kind != Kind::Credential {
-            return Err(DirectoryError::Request(texts::SECRET));
-        }
-        let hash = match secret {
-            NewSecret::Password(password) => PasswordHash::of(password.as_bytes(), &*self.random),
-            NewSecret::Hash(hash) => PasswordHash::parse(&hash),
-        };
-        let hash = hash.map_err(|error| change::invalid("password", error.to_string()))?;
-        Ok(Some(StoredSecret { secret: hash.as_str().to_owned(), prefix: None }))
     }
 
     /// Deleted objects whose time has come, a step of them; the mail of accounts first.

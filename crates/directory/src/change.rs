@@ -11,6 +11,7 @@ use std::time::Duration;
 use hikyaku_store::{ControlTx, Sql, StoreError, TenantSql, TenantTx};
 use hikyaku_types::{AccountId, Actor, Address, AuditId, DomainId, TenantId, Timestamp};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::addresses;
 use crate::error::{DirectoryError, request};
@@ -29,6 +30,8 @@ pub(crate) struct StoredSecret {
     pub(crate) secret: String,
     /// What an app password is found by.
     pub(crate) prefix: Option<String>,
+    /// An app password itself, which its owner sees once.
+    pub(crate) shown: Option<Zeroizing<String>>,
 }
 
 /// What is done, to what.
@@ -61,6 +64,14 @@ impl What {
     fn kind(&self) -> Kind {
         match self {
             Self::Create { kind, .. } | Self::Change { kind, .. } | Self::Move { kind, .. } => *kind,
+        }
+    }
+
+    /// What the answer shows this once.
+    pub(crate) fn shown_secret(&self) -> Option<String> {
+        match self {
+            Self::Create { secret, .. } => secret.as_ref()?.shown.as_ref().map(|text| text.to_string()),
+            Self::Change { .. } | Self::Move { .. } => None,
         }
     }
 

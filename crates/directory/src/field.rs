@@ -298,7 +298,7 @@ impl<'de, T: std::str::FromStr<Err: Display>> Deserialize<'de> for Text<T> {
 by_text! {
     Address, "an address";
     AccountId, "an account's address";
-    crate::kind::credential::Service, "imap, pop3, submission, sieve, webmail or panel";
+    crate::credential::Entrance, "imap, pop3, submission, sieve, webmail or api";
     crate::kind::credential::Day, "a day like 2027-03-31";
     Domain, "a domain name";
     String, "a word";

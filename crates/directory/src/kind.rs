@@ -18,6 +18,7 @@ use hikyaku_types::{
     AccountId, AliasId, CredentialId, DomainId, GroupId, ListId, PlanId, Random, RoleId, TenantId,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::field::{Field, Record};
 
@@ -66,6 +67,12 @@ macro_rules! by_kind {
                 match self { $(Self::$kind => <$record as Record>::FIELDS,)* }
             }
 
+            /// An object's fields as people read them. What a newer program has written and
+            /// this one cannot read is shown as it is kept.
+            pub fn shown(self, fields: &Value) -> Vec<(&'static str, String)> {
+                match self { $(Self::$kind => shown::<$record>(fields),)* }
+            }
+
             /// A new id's number.
             pub fn new_id(self, random: &dyn Random) -> i64 {
                 match self { $(Self::$kind => <$id>::random(random).as_i64(),)* }
@@ -84,6 +91,14 @@ macro_rules! by_kind {
     };
 }
 
+fn shown<R: Record>(fields: &Value) -> Vec<(&'static str, String)> {
+    if let Ok(record) = R::deserialize(fields) {
+        return record.shown();
+    }
+    let kept = |field: &Field| fields.get(field.name).map(|value| (field.name, value.to_string()));
+    R::FIELDS.iter().filter_map(kept).collect()
+}
+
 by_kind! {
     Plan "plan" PlanId, plan::Plan;
     Tenant "tenant" TenantId, tenant::Tenant;
@@ -99,5 +114,26 @@ by_kind! {
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_shown_as_people_read_them() {
+        let shown = |kind: Kind, fields| {
+            let shown = kind.shown(&fields).into_iter().map(|(name, text)| format!("{name}={text}"));
+            shown.collect::<Vec<_>>().join("; ")
+        };
+        let list = json!({ "title": "All", "members": ["ann@example.org", "bob@example.org"] });
+        assert_eq!(shown(Kind::List, list), "title=All; members=ann@example.org, bob@example.org; note=");
+        let tenant = json!({ "plan": "basic", "language": "tlh", "shard": 0, "newer": 1 });
+        assert_eq!(shown(Kind::Tenant, tenant), "plan=\"basic\"; shard=0; language=\"tlh\"");
+        let quota = Kind::Account.shown(&json!({ "quota": 5_000_000_000u64 }));
+        assert!(quota.contains(&("quota", "5GB".into())), "{quota:?}");
     }
 }

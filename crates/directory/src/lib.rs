@@ -35,6 +35,7 @@ mod request;
 mod resolve;
 mod rights;
 mod schema;
+mod secrets;
 mod sign_in;
 
 use std::sync::Arc;
@@ -42,19 +43,19 @@ use std::sync::Arc;
 use hikyaku_store::{ControlTx, Scope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Random, RisingIds, Service};
 
-pub use admin::Removal;
+pub use admin::{MOST_AT_ONCE, Removal};
+pub use credential::*;
 pub use error::DirectoryError;
 pub use facts::{AccountFacts, CacheSizes, DomainFacts, TenantFacts};
 pub use field::{Edit, Field, FieldValue, Record};
 pub use kind::Kind;
 pub use log::{AuditLine, LOOK_BACK};
 pub use object::{Filter, Object, State};
-pub use credential::*;
 pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
 pub use resolve::{Account, MOST_RECIPIENTS, Recipients, Resolution};
 pub use rights::{Standing, Verb};
 pub use schema::SCHEMA;
-pub use sign_in::SignInError;
+pub use sign_in::{Attempt, SignInError};
 
 /// The directory itself, whose right to the tables is its own: it resolves others' before.
 const DIRECTORY: Actor = Actor::Service(Service::Directory);
@@ -69,6 +70,10 @@ pub struct Directory {
     passwords: Passwords,
     /// Checked when there is no such account, so that it takes as long as a wrong password.
     nobody: PasswordHash,
+    /// Passwords that were right within the last hour.
+    known: AuthCache,
+    app_key: tokio::sync::OnceCell<AppPasswordKey>,
+    breached: Option<Arc<BreachedPasswords>>,
     /// The last number of the control log that was seen.
     seen: std::sync::atomic::AtomicI64,
 }
@@ -98,7 +103,15 @@ impl Directory {
         let nobody = PasswordHash::of(&unguessable, &*random)?;
         let caches = facts::Caches::new(sizes);
         let seen = std::sync::atomic::AtomicI64::new(RisingIds::floor_at(clock.now()));
-        Ok(Self { store, ids, clock, random, caches, passwords, nobody, seen })
+        let known = AuthCache::new(usize::try_from(sizes.credentials).unwrap_or(usize::MAX), &*random);
+        let app_key = tokio::sync::OnceCell::new();
+        let breached = None;
+        Ok(Self { store, ids, clock, random, caches, passwords, nobody, known, app_key, breached, seen })
+    }
+
+    /// New passwords are looked up in this file.
+    pub fn with_breached(self, file: BreachedPasswords) -> Self {
+        Self { breached: Some(Arc::new(file)), ..self }
     }
 
     /// The caches, unless they have not heard of other nodes' changes for too long.

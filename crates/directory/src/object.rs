@@ -20,6 +20,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Suspended, Self::Deleted];
+
     pub(crate) const fn number(self) -> i64 {
         match self {
             Self::Active => 1,

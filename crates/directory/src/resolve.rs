@@ -270,7 +270,7 @@ impl Directory {
         Ok(Some(found))
     }
 
-    async fn lead(&self, key: &AddressKey) -> Result<Option<Arc<Lead>>, StoreError> {
+    pub(crate) async fn lead(&self, key: &AddressKey) -> Result<Option<Arc<Lead>>, StoreError> {
         if let Some(known) = self.fresh().and_then(|caches| caches.addresses.get(key)) {
             return Ok(known);
         }

@@ -111,15 +111,25 @@ impl fmt::Debug for Services {
     }
 }
 
+impl fmt::Display for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Entrance {
+    type Err = UnknownService;
+    fn from_str(text: &str) -> Result<Self, UnknownService> {
+        let known = Self::ALL.into_iter().find(|entrance| entrance.name() == text);
+        known.ok_or_else(|| UnknownService(text.chars().take(40).collect()))
+    }
+}
+
 impl FromStr for Services {
     type Err = UnknownService;
     fn from_str(text: &str) -> Result<Self, UnknownService> {
-        text.split(',').map(str::trim).try_fold(Self::NONE, |services, name| {
-            let known = Entrance::ALL.into_iter().find(|entrance| entrance.name() == name);
-            known
-                .map(|entrance| services.with(entrance))
-                .ok_or_else(|| UnknownService(name.chars().take(40).collect()))
-        })
+        let names = text.split(',').map(str::trim);
+        names.map(str::parse).try_fold(Self::NONE, |services, entrance| Ok(services.with(entrance?)))
     }
 }
 

@@ -4,6 +4,7 @@ use hikyaku_store::TenantTx;
 use hikyaku_types::{AccountId, Network};
 
 use crate::change::{Settling, invalid, living_account};
+use crate::credential::Entrance;
 use crate::error::{DirectoryError, request};
 use crate::field::{Text, choice, record};
 use crate::object::{self, Object};
@@ -28,7 +29,7 @@ record! {
         /// For an app password, the device or program that has it.
         title: String = String::new(),
         /// For an app password, the services that it opens; none named are all.
-        services: Vec<Text<Service>> = Vec::new(),
+        services: Vec<Text<Entrance>> = Vec::new(),
         /// For an app password, where it may be used from; none named are all.
         sources: Vec<Text<Network>> = Vec::new(),
         /// When it ends to be valid, like 2027-03-31.
@@ -36,62 +37,13 @@ record! {
     }
 }
 
-pub use crate::kind::credential::words::{Day, Service};
+pub use crate::kind::credential::day::Day;
 
-mod words {
+mod day {
     use std::fmt;
     use std::str::FromStr;
 
     use hikyaku_types::Timestamp;
-
-    /// What is signed in to.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-    pub enum Service {
-        /// IMAP.
-        Imap,
-        /// POP3.
-        Pop3,
-        /// SMTP submission.
-        Submission,
-        /// ManageSieve.
-        Sieve,
-        /// Webmail and JMAP.
-        Webmail,
-        /// Panel and API.
-        Panel,
-    }
-
-    impl Service {
-        /// Every service.
-        pub const ALL: [Self; 6] =
-            [Self::Imap, Self::Pop3, Self::Submission, Self::Sieve, Self::Webmail, Self::Panel];
-
-        /// `imap`, …
-        pub const fn word(self) -> &'static str {
-            match self {
-                Self::Imap => "imap",
-                Self::Pop3 => "pop3",
-                Self::Submission => "submission",
-                Self::Sieve => "sieve",
-                Self::Webmail => "webmail",
-                Self::Panel => "panel",
-            }
-        }
-    }
-
-    impl fmt::Display for Service {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.word())
-        }
-    }
-
-    impl FromStr for Service {
-        type Err = String;
-        fn from_str(text: &str) -> Result<Self, String> {
-            let found = Self::ALL.into_iter().find(|service| service.word() == text);
-            found.ok_or_else(|| crate::field::wrong(text, "imap, pop3, submission, sieve, webmail or panel"))
-        }
-    }
 
     /// A day, which ends at midnight UTC.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
