@@ -3,6 +3,7 @@
 mod append;
 pub(crate) mod auth;
 mod copy;
+pub(crate) mod enable;
 mod expunge;
 mod fetch;
 mod list;
@@ -28,16 +29,19 @@ pub(crate) async fn run(
     command: Command,
     messages: Vec<Vec<u8>>,
 ) -> Outcome {
+    if command.enables_condstore() {
+        enable::condstore(session);
+    }
     match command {
         Command::Capability => simple::capability(session),
         Command::Namespace => simple::namespace(session),
         Command::Id(_) => simple::id(session),
-        Command::Enable(_) => simple::enable(session),
+        Command::Enable(names) => enable::enable(session, &names),
         Command::Noop | Command::Check => Ok(()),
 
         Command::Select(select) => return select::select(session, &select, false).await,
         Command::Examine(select) => return select::select(session, &select, true).await,
-        Command::Close => select::close(session).await,
+        Command::Close => return select::close(session, row).await,
         Command::Unselect => select::unselect(session),
 
         Command::Create(create) => tree::create(session, &create).await,

@@ -23,6 +23,7 @@
 
 mod cmd;
 mod facts;
+mod history;
 mod mailboxes;
 mod selected;
 mod session;

@@ -1,19 +1,20 @@
 //! FETCH: what clients see of messages.
 //!
 //! Standards: RFC 3501 section 6.4.5, RFC 8474 (EMAILID, THREADID), RFC 8514 (SAVEDATE),
-//! RFC 8970 (PREVIEW), RFC 7162 (MODSEQ). BINARY is not announced.
+//! RFC 8970 (PREVIEW), RFC 7162 (MODSEQ, CHANGEDSINCE, VANISHED). BINARY is not announced.
 
 use hikyaku_imap_proto::command::{By, Fetch, FetchAtt};
-use hikyaku_imap_proto::response::{FetchWriter, StatusResponse};
-use hikyaku_imap_proto::table::Row;
-use hikyaku_imap_proto::{DateTime, ModSeq, Uid};
+use hikyaku_imap_proto::response::{self, FetchWriter, StatusResponse};
+use hikyaku_imap_proto::table::{Reason, Row};
+use hikyaku_imap_proto::{DateTime, Messages, Uid, UidSet};
 use hikyaku_mailstore::{Change, Email, Entry, Flags, Keywords, email, entry};
 use hikyaku_mime::text::preview;
 use hikyaku_types::{EmailId, ThreadId, Timestamp};
 
 use super::resolve;
 use crate::facts::Message;
-use crate::selected::{flags_of, steps};
+use crate::history::{self, Since};
+use crate::selected::{flags_of, mod_seq, steps};
 use crate::session::{Failure, Outcome, Session};
 
 /// What of a message must be read for the items asked.
@@ -44,7 +45,8 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
     if fetch.atts.iter().any(|att| matches!(att, FetchAtt::Binary { .. } | FetchAtt::BinarySize { .. })) {
         return Err(StatusResponse::unknown_cte().into());
     }
-    let uids = resolve(session, &fetch.messages, fetch.by)?;
+    let uids = changed(session, fetch).await?;
+    let fetch = &with_modseq(fetch);
     let selected = session.selected()?;
     let (id, read_only) = (selected.id, selected.read_only);
     let needs = fetch.atts.iter().map(needs).max().unwrap_or(Needs::Entry);
@@ -72,6 +74,41 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
         mark_seen(session, &seen).await?;
     }
     if is_damaged { Err(StatusResponse::unavailable().into()) } else { Ok(StatusResponse::completed(row)) }
+}
+
+/// The messages that are asked for. With CHANGEDSINCE, only those that changed; those that
+/// vanished are told.
+async fn changed(session: &mut Session<'_>, fetch: &Fetch) -> Result<UidSet, Failure> {
+    let uids = resolve(session, &fetch.messages, fetch.by)?;
+    let Some(since) = fetch.modifiers.changed_since else { return Ok(uids) };
+    if fetch.modifiers.vanished {
+        if !session.enabled.qresync {
+            return Err(StatusResponse::bad(&Reason::NotEnabled).into());
+        }
+        let since = Since { modseq: since, seq_match: None };
+        let among = named(session, &fetch.messages)?;
+        let vanished = history::vanished(session, since, &among).await?;
+        response::vanished(&mut session.wire.out, true, &vanished);
+    }
+    Ok(uids.intersection(&history::changed(session, since).await?))
+}
+
+/// All UIDs that a set names, whether there are such messages or not.
+fn named(session: &Session<'_>, messages: &Messages) -> Result<UidSet, Failure> {
+    let given = history::given(session.selected()?);
+    match messages {
+        Messages::Set(set) => Ok(set.resolve(given.last()).intersection(&given)),
+        Messages::SavedResult => resolve(session, messages, By::Uid),
+    }
+}
+
+/// CHANGEDSINCE asks for MODSEQ, too (RFC 7162 section 3.1.4.1).
+fn with_modseq(fetch: &Fetch) -> Fetch {
+    let mut fetch = fetch.clone();
+    if fetch.modifiers.changed_since.is_some() && !fetch.atts.contains(&FetchAtt::ModSeq) {
+        fetch.atts.push(FetchAtt::ModSeq);
+    }
+    fetch
 }
 
 /// What was read of one message.
@@ -151,7 +188,7 @@ fn item(line: &mut FetchWriter<'_>, att: &FetchAtt, uid: Uid, entry: &Entry, fou
         (FetchAtt::Flags, ..) => line.flags(&flags_of(entry), false),
         (FetchAtt::Rfc822Size, ..) => line.rfc822_size(entry.size),
         (FetchAtt::ModSeq, ..) => {
-            if let Some(modseq) = ModSeq::new(entry.modseq.unsigned_abs()) {
+            if let Some(modseq) = mod_seq(entry.modseq) {
                 line.modseq(modseq);
             }
         }
@@ -182,6 +219,10 @@ async fn mark_seen(session: &mut Session<'_>, told: &[Entry]) -> Result<(), Fail
     let change = Change::Add(Flags::SEEN, Keywords::default());
     let stored =
         session.write("imap.seen", move |tx| entry::store_flags(tx, id, &uids, &change, None)).await?;
+    // Its new mod-sequence is told by the sync.
+    if session.enabled.condstore {
+        return Ok(());
+    }
     // What somebody else changed since the entry was read is told by the sync.
     let as_told = |stored: &&Entry| {
         told.iter().any(|told| {

@@ -1,19 +1,20 @@
 //! SEARCH: messages that satisfy a key.
 //!
-//! Standards: RFC 3501 section 6.4.4, RFC 4731 (RETURN, though ESEARCH is not announced).
+//! Standards: RFC 3501 section 6.4.4, RFC 4731 (RETURN, though ESEARCH is not announced),
+//! RFC 7162 section 3.1.5 (MODSEQ).
 //! Texts are compared decoded and without regard to case. Nothing is indexed: a key that
 //! needs the content reads it, after all cheaper keys have had their say.
 
 use hikyaku_imap_proto::command::{DateKind, DateTest, EnvelopeField, Search, SearchKey, SearchReturn};
 use hikyaku_imap_proto::response::{self, ESearch, StatusResponse};
-use hikyaku_imap_proto::{By, Date, Flag, Messages, NumberSet, SeqNum, Tag, Uid, View};
+use hikyaku_imap_proto::{By, Date, Flag, Messages, ModSeq, NumberSet, SeqNum, Tag, Uid, View};
 use hikyaku_mailstore::{Entry, Flags, email, entry};
 use hikyaku_mime::{encoded_word, text};
 use hikyaku_types::Timestamp;
 
 use super::fetch::content;
 use crate::facts::Message;
-use crate::selected::steps;
+use crate::selected::{mod_seq, steps};
 use crate::session::{Failure, Session};
 
 /// Octets of a message's text that are looked at.
@@ -39,7 +40,7 @@ pub(super) async fn search(session: &mut Session<'_>, tag: &Tag, search: &Search
         let entries = session.read("imap.search", move |tx| entry::find_entries(tx, id, &step)).await?;
         for entry in entries {
             match Candidate::new(session, &entry, now)?.satisfies(&search.key).await {
-                Ok(true) => found.extend(Uid::new(entry.uid)),
+                Ok(true) => found.extend(Uid::new(entry.uid).map(|uid| (uid, entry.modseq))),
                 Ok(false) => {}
                 Err(Failure::Answer(_)) => is_damaged = true,
                 Err(gone) => return Err(gone),
@@ -47,10 +48,12 @@ pub(super) async fn search(session: &mut Session<'_>, tag: &Tag, search: &Search
         }
     }
     let view = &session.selected()?.view;
+    let modseq = highest_modseq(search, &found);
+    let uids = found.iter().map(|(uid, _)| *uid);
     let answer = match search.by {
-        By::Uid => answer(tag, search, &found),
+        By::Uid => answer(tag, search, &uids.collect::<Vec<Uid>>(), modseq),
         By::SeqNum => {
-            answer(tag, search, &found.iter().filter_map(|uid| view.seq(*uid)).collect::<Vec<SeqNum>>())
+            answer(tag, search, &uids.filter_map(|uid| view.seq(uid)).collect::<Vec<SeqNum>>(), modseq)
         }
     };
     session.wire.out.extend(answer);
@@ -58,10 +61,35 @@ pub(super) async fn search(session: &mut Session<'_>, tag: &Tag, search: &Search
     if is_damaged { Err(StatusResponse::unavailable().into()) } else { Ok(()) }
 }
 
-fn answer<N: hikyaku_imap_proto::Number>(tag: &Tag, search: &Search, found: &[N]) -> Vec<u8> {
+/// The highest mod-sequence of what is told, if MODSEQ was among the keys. Where only MIN or
+/// MAX is asked for, no other messages are told (RFC 4731 section 3.2).
+fn highest_modseq(search: &Search, found: &[(Uid, i64)]) -> Option<ModSeq> {
+    if !search.key.names_modseq() {
+        return None;
+    }
+    let ends = [
+        found.first().filter(|_| search.returns.is_some_and(|returns| returns.min)),
+        found.last().filter(|_| search.returns.is_some_and(|returns| returns.max)),
+    ];
+    let ends = ends.into_iter().flatten();
+    let highest = match search.returns {
+        Some(SearchReturn { all: false, count: false, min, max, .. }) if min || max => {
+            ends.map(|(_, modseq)| *modseq).max()
+        }
+        _ => found.iter().map(|(_, modseq)| *modseq).max(),
+    };
+    highest.and_then(mod_seq)
+}
+
+fn answer<N: hikyaku_imap_proto::Number>(
+    tag: &Tag,
+    search: &Search,
+    found: &[N],
+    modseq: Option<ModSeq>,
+) -> Vec<u8> {
     let mut out = Vec::new();
     match &search.returns {
-        None => response::search(&mut out, found.iter().copied(), None),
+        None => response::search(&mut out, found.iter().copied(), modseq),
         Some(SearchReturn { min, max, all, count, .. }) => {
             let set = NumberSet::from_ranges(found.iter().map(|number| (*number, *number)));
             ESearch {
@@ -71,7 +99,7 @@ fn answer<N: hikyaku_imap_proto::Number>(tag: &Tag, search: &Search, found: &[N]
                 max: set.last().filter(|_| *max),
                 count: count.then_some(set.len()),
                 all: all.then_some(&set),
-                modseq: None,
+                modseq,
             }
             .print(&mut out);
         }

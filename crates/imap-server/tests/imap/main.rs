@@ -5,6 +5,7 @@
 
 mod append;
 mod client;
+mod condstore;
 mod copying;
 mod damage;
 mod fetch;

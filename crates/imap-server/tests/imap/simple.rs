@@ -17,9 +17,9 @@ fn what_is_offered_depends_on_the_moment(mail: TestStore) {
          S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE STARTTLS AUTH=PLAIN
          S: a OK CAPABILITY completed
          C: b LOGIN ann@example.org secret
-         S: b OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS UNSELECT MOVE SPECIAL-USE] Signed in
+         S: b OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS UNSELECT MOVE SPECIAL-USE CONDSTORE QRESYNC] Signed in
          C: c capability
-         S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS UNSELECT MOVE SPECIAL-USE
+         S: * CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS UNSELECT MOVE SPECIAL-USE CONDSTORE QRESYNC
          S: c OK CAPABILITY completed
          C: d LOGOUT
          S: * BYE Good-bye
@@ -44,8 +44,11 @@ fn commands_that_change_nothing(mail: TestStore) {
         S: * NAMESPACE (("" "/")) NIL NIL
         S: d OK NAMESPACE completed
         C: e ENABLE CONDSTORE X-NEVER-HEARD
-        S: * ENABLED
+        S: * ENABLED CONDSTORE
         S: e OK ENABLE completed
+        C: e2 ENABLE X-NEVER-HEARD CONDSTORE
+        S: * ENABLED
+        S: e2 OK ENABLE completed
         C: f SELECT INBOX
         S: * FLAGS …
         S: * 0 EXISTS
@@ -53,6 +56,7 @@ fn commands_that_change_nothing(mail: TestStore) {
         S: * OK [PERMANENTFLAGS …
         S: * OK [UIDVALIDITY …
         S: * OK [UIDNEXT 1] …
+        S: * OK [HIGHESTMODSEQ …
         S: f OK …
         C: g CHECK
         S: g OK CHECK completed
