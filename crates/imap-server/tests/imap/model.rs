@@ -189,10 +189,10 @@ impl Player {
         let context = format!("{context}: SELECT{parameter}");
         for line in told.lines() {
             if let Some(code) = code(&line, "UIDVALIDITY") {
-                self.validity = code[1].parse().expect("a number");
+                self.validity = code[0].parse().expect("a number");
             }
             if let Some(code) = code(&line, "HIGHESTMODSEQ") {
-                self.modseq = code[1].parse().expect("a number");
+                self.modseq = code[0].parse().expect("a number");
             }
         }
         match known {
@@ -332,7 +332,7 @@ impl Player {
             }
             if text.starts_with(tag) {
                 if let Some(code) = code(answer, "HIGHESTMODSEQ") {
-                    self.modseq = code[1].parse().expect("a number");
+                    self.modseq = code[0].parse().expect("a number");
                 }
                 return;
             }
