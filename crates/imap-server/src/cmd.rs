@@ -44,7 +44,7 @@ pub(crate) async fn run(
         Command::Close => return select::close(session, row).await,
         Command::Unselect => select::unselect(session),
 
-        Command::Create(create) => tree::create(session, &create).await,
+        Command::Create(create) => return tree::create(session, &create).await,
         Command::Delete(name) => tree::delete(session, &name).await,
         Command::Rename(rename) => tree::rename(session, &rename).await,
         Command::Subscribe(name) => tree::subscribe(session, &name, true).await,
@@ -85,10 +85,11 @@ pub(crate) async fn run(
 /// The messages that a command names. Those that are gone and not told yet are left out;
 /// a sequence number beyond the last is a mistake.
 fn resolve(session: &Session<'_>, messages: &Messages, by: By) -> Result<UidSet, Failure> {
-    let Messages::Set(set) = messages else {
-        // `$` of SEARCHRES is not announced.
-        return Err(StatusResponse::not_saved().into());
-    };
-    let resolved = session.selected()?.view.resolve(set, by);
-    Ok(resolved.map_err(|_| StatusResponse::out_of_range())?.uids)
+    let selected = session.selected()?;
+    match messages {
+        Messages::Set(set) => {
+            Ok(selected.view.resolve(set, by).map_err(|_| StatusResponse::out_of_range())?.uids)
+        }
+        Messages::SavedResult => Ok(selected.saved()),
+    }
 }

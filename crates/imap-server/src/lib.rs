@@ -25,6 +25,7 @@ mod cmd;
 mod facts;
 mod history;
 mod mailboxes;
+mod matching;
 mod selected;
 mod session;
 mod shell;

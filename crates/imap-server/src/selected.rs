@@ -42,6 +42,8 @@ pub(crate) struct Selected {
     keywords: BTreeSet<String>,
     /// VANISHED was told since the last tagged answer.
     has_vanished: bool,
+    /// What `$` means (RFC 5182).
+    saved: UidSet,
 }
 
 /// What [`open`] found beside the view.
@@ -88,6 +90,7 @@ pub(crate) async fn open(session: &Session<'_>, id: MailboxId, read_only: bool) 
         told: HashMap::new(),
         keywords: words,
         has_vanished: false,
+        saved: UidSet::new(),
     };
     Ok(Opened { selected, mailbox, first_unseen })
 }
@@ -105,6 +108,16 @@ impl Selected {
     /// Was this change of a message told?
     pub(crate) fn knows(&self, uid: u32, modseq: i64) -> bool {
         modseq <= self.modseq || self.told.get(&uid) == Some(&modseq)
+    }
+
+    /// Keeps the result of a SEARCH.
+    pub(crate) fn save(&mut self, uids: UidSet) {
+        self.saved = uids;
+    }
+
+    /// The messages that `$` means, as far as they are there.
+    pub(crate) fn saved(&self) -> UidSet {
+        self.saved.intersection(self.view.uids()).difference(self.view.gone())
     }
 
     /// The modseq up to which the client knows everything.
@@ -228,7 +241,9 @@ fn tell(session: &mut Session<'_>, news: &News) {
     }
     if selected.view.len() > before {
         response::exists(out, selected.view.len());
-        response::recent(out, 0);
+        if !enabled.rev2 {
+            response::recent(out, 0);
+        }
     }
     selected.tell_keywords(out, &news.arrived);
     for uid in news.expunged.iter().filter_map(|point| Uid::new(point.uid)) {
@@ -309,6 +324,49 @@ pub(crate) fn to_store(flags: &[Flag]) -> (Flags, Keywords) {
         }
     }
     (bits, Keywords::new(words))
+}
+
+/// Reads the entries of a set in steps.
+pub(crate) struct Reader {
+    id: MailboxId,
+    left: UidSet,
+}
+
+impl Reader {
+    pub(crate) fn new(id: MailboxId, uids: UidSet) -> Self {
+        Self { id, left: uids }
+    }
+
+    /// The next entries; what is gone is left out. `None` at the end.
+    pub(crate) async fn step(&mut self, session: &Session<'_>) -> Result<Option<Vec<Entry>>, Failure> {
+        let runs: Vec<(u32, u32)> = self
+            .left
+            .ranges()
+            .take(usize::from(READ_STEP))
+            .map(|(first, last)| (first.get(), last.get()))
+            .collect();
+        let Some((_, end)) = runs.last().copied() else { return Ok(None) };
+        let id = self.id;
+        let entries = session.read("imap.entries", move |tx| read_runs(tx, id, &runs)).await?;
+        let is_full = entries.len() >= usize::from(READ_STEP);
+        let reached = entries.last().filter(|_| is_full).map_or(end, |entry| entry.uid);
+        if let (Some(first), Some(reached)) = (Uid::new(1), Uid::new(reached)) {
+            self.left = self.left.difference(&UidSet::from_ranges([(first, reached)]));
+        }
+        Ok(Some(entries))
+    }
+}
+
+fn read_runs(tx: &mut AccountTx<'_>, id: MailboxId, runs: &[(u32, u32)]) -> Result<Vec<Entry>, StoreError> {
+    let mut found = Vec::new();
+    for run in runs {
+        let left = READ_STEP.saturating_sub(u16::try_from(found.len()).unwrap_or(READ_STEP));
+        if left == 0 {
+            break;
+        }
+        found.extend(entry::within(tx, id, *run, left)?);
+    }
+    Ok(found)
 }
 
 /// UIDs in steps that a closure may change.

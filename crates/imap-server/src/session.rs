@@ -21,10 +21,14 @@ use crate::{Mode, Services};
 /// What we keep of the rows that imap-proto has.
 #[rustfmt::skip]
 const SERVED: &[Capability] = &[
-    Capability::Imap4Rev1, Capability::LiteralPlus, Capability::SaslIr, Capability::Id, Capability::Enable,
+    Capability::Imap4Rev1, Capability::Imap4Rev2, Capability::LiteralPlus, Capability::SaslIr, Capability::Id, Capability::Enable,
     Capability::StartTls, Capability::LoginDisabled, Capability::AuthPlain, Capability::Idle,
     Capability::Namespace, Capability::Children, Capability::UidPlus, Capability::Unselect, Capability::Move,
-    Capability::SpecialUse, Capability::CondStore, Capability::QResync,
+    Capability::SpecialUse, Capability::CreateSpecial, Capability::ListExtended, Capability::ListStatus,
+    Capability::StatusSize, Capability::ESearch, Capability::SearchRes, Capability::Within,
+    Capability::CondStore, Capability::QResync, Capability::Binary, Capability::MultiAppend,
+    Capability::AppendLimit, Capability::ObjectId, Capability::Preview, Capability::SaveDate,
+    Capability::Utf8Accept,
 ];
 
 /// Why a command has no OK.
@@ -163,15 +167,15 @@ impl Session<'_> {
     }
 
     /// The tagged answer with the mod-sequence that a client with QRESYNC must be told
-    /// (RFC 7162 sections 3.2.6 to 3.2.10), unless it has another code.
+    /// (RFC 7162 sections 3.2.6 to 3.2.10). If the answer has another code, it is told before.
     pub(crate) fn with_modseq(&mut self, answer: StatusResponse) -> StatusResponse {
         let Some(selected) = self.selected.as_mut().filter(|_| self.enabled.qresync) else { return answer };
-        match selected.modseq_to_tell() {
-            Some(modseq) if answer.code.is_none() && answer.condition == Condition::Ok => {
-                StatusResponse { code: Some(Code::HighestModSeq(modseq)), ..answer }
-            }
-            _ => answer,
+        let Some(modseq) = selected.modseq_to_tell() else { return answer };
+        if answer.code.is_none() && answer.condition == Condition::Ok {
+            return StatusResponse { code: Some(Code::HighestModSeq(modseq)), ..answer };
         }
+        StatusResponse::highest_modseq(modseq).untagged(&mut self.wire.out);
+        answer
     }
 
     fn scope(&self) -> Result<AccountScope, Failure> {

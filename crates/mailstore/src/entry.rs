@@ -48,6 +48,14 @@ const AFTER: AccountSql = AccountSql::new(
     "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
      WHERE account = $1 AND mailbox = $2 AND uid > $3 ORDER BY uid LIMIT $4",
 );
+const WITHIN: AccountSql = AccountSql::new(
+    "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
+     WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4 ORDER BY uid LIMIT $5",
+);
+const SUM_MARKED: AccountSql = AccountSql::new(
+    "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entry
+     WHERE account = $1 AND mailbox = $2 AND (flags & $3) = $3",
+);
 const ONE: AccountSql = AccountSql::new(
     "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
      WHERE account = $1 AND mailbox = $2 AND uid = $3",
@@ -163,6 +171,31 @@ pub fn entries(
     limit: u16,
 ) -> Result<Vec<Entry>, StoreError> {
     tx.rows(AFTER, &[mailbox.into(), after.into(), limit.into()], read)
+}
+
+/// Entries with UIDs from `first` to `last`, in order, at most `limit`.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn within(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    (first, last): (u32, u32),
+    limit: u16,
+) -> Result<Vec<Entry>, StoreError> {
+    tx.rows(WITHIN, &[mailbox.into(), first.into(), last.into(), limit.into()], read)
+}
+
+/// How many entries are marked `\Deleted`, and their sizes together. Reads the whole mailbox:
+/// no counter is kept of what few clients ask.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn deleted_sums(tx: &mut AccountTx<'_>, mailbox: MailboxId) -> Result<(u64, u64), StoreError> {
+    let sums = tx.row(SUM_MARKED, &[mailbox.into(), Flags::DELETED.as_i64().into()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(sums.unwrap_or_default())
 }
 
 /// The entries with these UIDs, in their order, each once; what is gone is left out.

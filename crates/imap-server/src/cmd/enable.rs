@@ -1,7 +1,9 @@
 //! ENABLE, and the commands that turn CONDSTORE on by the way.
 //!
-//! Standards: RFC 5161, RFC 7162 sections 3.1 and 3.2.3.
+//! Standards: RFC 5161, RFC 7162 sections 3.1 and 3.2.3, RFC 6855 section 3 (UTF8=ACCEPT),
+//! RFC 9051 appendix A and section 6.3.1 (IMAP4rev2).
 
+use hikyaku_imap_proto::Dialect;
 use hikyaku_imap_proto::capability::Capability;
 use hikyaku_imap_proto::response::{self, StatusResponse};
 
@@ -14,18 +16,33 @@ pub(crate) struct Enabled {
     pub(crate) condstore: bool,
     /// VANISHED is told in place of EXPUNGE.
     pub(crate) qresync: bool,
+    /// Names and strings are UTF-8.
+    pub(crate) utf8: bool,
+    /// The client speaks IMAP4rev2: names are UTF-8, nothing is recent, SEARCH is answered
+    /// with ESEARCH.
+    pub(crate) rev2: bool,
 }
 
 impl Enabled {
     /// Do FETCH responses that nobody asked for tell the UID? A client with QRESYNC goes by
-    /// UIDs (RFC 7162 section 3.2.3).
+    /// UIDs (RFC 7162 section 3.2.3), one of IMAP4rev2 should not have to ask.
     pub(crate) fn tells_uids(self) -> bool {
-        self.qresync
+        self.qresync || self.rev2
+    }
+
+    /// How strings stand on the wire.
+    pub(crate) fn dialect(self) -> Dialect {
+        if self.utf8 || self.rev2 { Dialect::Utf8 } else { Dialect::SevenBit }
     }
 
     /// The extensions that are on.
     fn names(self) -> Vec<Capability> {
-        let all = [(self.condstore, Capability::CondStore), (self.qresync, Capability::QResync)];
+        let all = [
+            (self.rev2, Capability::Imap4Rev2),
+            (self.condstore, Capability::CondStore),
+            (self.qresync, Capability::QResync),
+            (self.utf8, Capability::Utf8Accept),
+        ];
         all.into_iter().filter_map(|(is_on, name)| is_on.then_some(name)).collect()
     }
 
@@ -34,7 +51,9 @@ impl Enabled {
     fn with(self, name: &str) -> Self {
         match name {
             "CONDSTORE" => Self { condstore: true, ..self },
-            "QRESYNC" => Self { condstore: true, qresync: true },
+            "QRESYNC" => Self { condstore: true, qresync: true, ..self },
+            "UTF8=ACCEPT" => Self { utf8: true, ..self },
+            "IMAP4REV2" => Self { rev2: true, ..self },
             _ => self,
         }
     }
@@ -43,6 +62,7 @@ impl Enabled {
 pub(super) fn enable(session: &mut Session<'_>, names: &[String]) -> Result<(), Failure> {
     let before = session.enabled;
     session.enabled = names.iter().fold(before, |enabled, name| enabled.with(name));
+    session.dialect = session.enabled.dialect();
     let known = before.names();
     let new: Vec<Capability> =
         session.enabled.names().into_iter().filter(|name| !known.contains(name)).collect();

@@ -1,17 +1,18 @@
 //! SELECT, EXAMINE, CLOSE, UNSELECT.
 //!
 //! Standards: RFC 3501 sections 6.3.1, 6.3.2 and 6.4.2, RFC 3691, RFC 7162 sections 3.1.2
-//! (HIGHESTMODSEQ), 3.2.5 (QRESYNC), 3.2.8 (CLOSE) and 3.2.11 (CLOSED).
+//! (HIGHESTMODSEQ), 3.2.5 (QRESYNC), 3.2.8 (CLOSE) and 3.2.11 (CLOSED), RFC 8474
+//! section 4 (MAILBOXID), RFC 9051 section 6.3.2.
 
 use hikyaku_imap_proto::command::{QResync, Select};
-use hikyaku_imap_proto::response::{self, Code, FetchWriter, MayCreate, StatusResponse};
+use hikyaku_imap_proto::response::{self, Code, FetchWriter, ListEntry, MayCreate, StatusResponse};
 use hikyaku_imap_proto::table::{Reason, Row};
-use hikyaku_imap_proto::{Uid, UidValidity};
+use hikyaku_imap_proto::{MailboxName, Uid, UidValidity};
 use hikyaku_mailstore::entry;
 
 use super::expunge::deleted;
 use crate::history::{self, Since};
-use crate::mailboxes::Tree;
+use crate::mailboxes::{Tree, object_id};
 use crate::selected::{Opened, flags_of, mod_seq, open, steps};
 use crate::session::{Failure, Outcome, Session};
 
@@ -25,6 +26,9 @@ pub(super) async fn select(session: &mut Session<'_>, select: &Select, read_only
     }
     let id = Tree::load(session).await?.find(&select.mailbox)?.id;
     let opened = open(session, id, read_only).await?;
+    if session.enabled.rev2 {
+        tell_name(session, &select.mailbox);
+    }
     tell(session, &opened);
     let uid_validity = opened.mailbox.uidvalidity;
     session.selected = Some(opened.selected);
@@ -39,23 +43,37 @@ pub(super) async fn select(session: &mut Session<'_>, select: &Select, read_only
     Ok(if read_only { StatusResponse::selected_read_only() } else { StatusResponse::selected() })
 }
 
+/// RFC 9051 section 6.3.2: the name as the server knows it.
+fn tell_name(session: &mut Session<'_>, name: &MailboxName) {
+    let entry = ListEntry { name, attributes: &[], special_use: &[], child_info: false };
+    response::list(&mut session.wire.out, &entry, session.dialect);
+}
+
 fn tell(session: &mut Session<'_>, opened: &Opened) {
+    let rev2 = session.enabled.rev2;
     let out = &mut session.wire.out;
     let selected = &opened.selected;
     let flags = selected.flags();
     response::flags(out, &flags);
     response::exists(out, selected.view.len());
-    response::recent(out, 0);
+    if !rev2 {
+        response::recent(out, 0);
+    }
     let permanent = if selected.read_only {
         StatusResponse::permanent_flags(Vec::new(), MayCreate::No)
     } else {
         StatusResponse::permanent_flags(flags, MayCreate::Yes)
     };
-    let unseen = opened.first_unseen.and_then(|uid| selected.view.seq(uid)).map(StatusResponse::unseen);
+    let unseen = opened
+        .first_unseen
+        .filter(|_| !rev2)
+        .and_then(|uid| selected.view.seq(uid))
+        .map(StatusResponse::unseen);
     let validity = UidValidity::new(opened.mailbox.uidvalidity).map(StatusResponse::uid_validity);
     let next = Uid::new(selected.next_uid).map(StatusResponse::uid_next);
     let modseq = selected.highest_modseq().map(StatusResponse::highest_modseq);
-    for response in [Some(permanent), unseen, validity, next, modseq].into_iter().flatten() {
+    let id = StatusResponse::mailbox_id(object_id(selected.id));
+    for response in [Some(permanent), unseen, validity, next, modseq, Some(id)].into_iter().flatten() {
         response.untagged(out);
     }
 }

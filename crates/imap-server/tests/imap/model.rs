@@ -330,10 +330,10 @@ impl Player {
                 }
                 Effect::Nothing | Effect::Silent(..) => {}
             }
+            if let Some(code) = code(answer, "HIGHESTMODSEQ") {
+                self.modseq = code[0].parse().expect("a number");
+            }
             if text.starts_with(tag) {
-                if let Some(code) = code(answer, "HIGHESTMODSEQ") {
-                    self.modseq = code[0].parse().expect("a number");
-                }
                 return;
             }
             self.apply(&response, command.may_expunge, context);
