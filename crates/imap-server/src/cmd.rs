@@ -7,9 +7,11 @@ pub(crate) mod enable;
 mod expunge;
 mod fetch;
 mod list;
+mod quota;
 mod search;
 mod select;
 mod simple;
+mod sort;
 mod status;
 mod store;
 mod tree;
@@ -53,6 +55,9 @@ pub(crate) async fn run(
         Command::Lsub(lsub) => list::lsub(session, &lsub).await,
         Command::Status(status) => status::status(session, &status).await,
 
+        Command::GetQuota(root) => quota::get_quota(session, &root).await,
+        Command::GetQuotaRoot(name) => quota::get_quota_root(session, &name).await,
+
         Command::Append(append) => return append::append(session, &append, messages).await,
         Command::Expunge => expunge::expunge(session, None).await,
         Command::UidExpunge(messages) => {
@@ -60,6 +65,8 @@ pub(crate) async fn run(
             expunge::expunge(session, Some(uids)).await
         }
         Command::Search(search) => search::search(session, tag, &search).await,
+        Command::Sort(sort) => sort::sort(session, tag, &sort).await,
+        Command::Thread(thread) => sort::thread(session, &thread).await,
         Command::Fetch(fetch) => return fetch::fetch(session, row, &fetch).await,
         Command::Store(store) => return store::store(session, row, &store).await,
         Command::Copy(copy) => return copy::copy(session, &copy).await,
@@ -71,11 +78,7 @@ pub(crate) async fn run(
         | Command::Authenticate(_)
         | Command::Login(_)
         | Command::Idle => Ok(()),
-        Command::Sort(_)
-        | Command::Thread(_)
-        | Command::GetQuota(_)
-        | Command::GetQuotaRoot(_)
-        | Command::Compress(_) => {
+        Command::Compress(_) => {
             return Err(StatusResponse::bad(&hikyaku_imap_proto::table::Reason::UnknownCommand).into());
         }
     }?;

@@ -29,6 +29,7 @@ mod matching;
 mod selected;
 mod session;
 mod shell;
+mod threads;
 mod wire;
 
 use std::sync::Arc;

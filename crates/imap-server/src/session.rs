@@ -28,7 +28,9 @@ const SERVED: &[Capability] = &[
     Capability::StatusSize, Capability::ESearch, Capability::SearchRes, Capability::Within,
     Capability::CondStore, Capability::QResync, Capability::Binary, Capability::MultiAppend,
     Capability::AppendLimit, Capability::ObjectId, Capability::Preview, Capability::SaveDate,
-    Capability::Utf8Accept,
+    Capability::Utf8Accept, Capability::Sort, Capability::SortDisplay, Capability::ESort,
+    Capability::ThreadRefs, Capability::ThreadSubject, Capability::Quota, Capability::QuotaStorage,
+    Capability::QuotaMessage,
 ];
 
 /// Why a command has no OK.

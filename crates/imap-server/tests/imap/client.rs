@@ -140,6 +140,11 @@ impl Client {
         self.answer(&tag)
     }
 
+    /// The tag of the last command.
+    pub(crate) fn last_tag(&self) -> String {
+        format!("t{}", self.commands)
+    }
+
     fn answer(&mut self, tag: &str) -> Answer {
         let mut untagged = Vec::new();
         loop {

@@ -21,5 +21,6 @@ mod server;
 mod sessions;
 mod sign_in;
 mod simple;
+mod sort;
 mod tls;
 mod wrong;
