@@ -1,8 +1,8 @@
 //! Objects as those who administer them see them, on both engines.
 
 use hikyaku_directory::{
-    Action, Answer, DirectoryError, Edit, Filter, Kind, Named, NewSecret, Request, Resolution, State, Verb,
-    View,
+    Action, Answer, Attempt, DirectoryError, Edit, Entrance, Filter, Kind, Named, NewSecret, Request,
+    Resolution, State, Verb, View,
 };
 use hikyaku_testkit::{TestDirectory, TestStore, both_engines, set};
 use hikyaku_types::{Actor, TenantId};
@@ -115,7 +115,8 @@ impl Rig {
     }
 
     fn signs_in(&self, name: &str, password: &str) -> bool {
-        self.mail.block_on(self.test.directory.sign_in(name, password.as_bytes())).is_ok()
+        let attempt = Attempt { entrance: Entrance::Imap, source: [127, 0, 0, 1].into() };
+        self.mail.block_on(self.test.directory.sign_in(name, password.as_bytes(), &attempt)).is_ok()
     }
 
     fn set_password(&self, account: &str, password: &str) -> Answer {

@@ -1,6 +1,7 @@
 //! What a session knows between commands, and how its commands reach the store.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hikyaku_directory::Account;
@@ -116,6 +117,7 @@ impl From<AppendError> for Failure {
 pub(crate) struct Session<'s> {
     pub(crate) services: &'s Services,
     pub(crate) mode: &'s Mode,
+    pub(crate) peer: IpAddr,
     pub(crate) wire: Wire,
     pub(crate) account: Option<Arc<Account>>,
     pub(crate) selected: Option<Selected>,

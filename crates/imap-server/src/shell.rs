@@ -78,6 +78,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
     let session = Session {
         services,
         mode,
+        peer: peer.ip(),
         wire: Wire::new(stream),
         account: None,
         selected: None,

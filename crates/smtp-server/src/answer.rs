@@ -1,9 +1,10 @@
 //! What only the platform can answer: may this client sign in, send as this, send to that?
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{Account, Directory, Recipients, Resolution, SignInError};
+use hikyaku_directory::{Account, Attempt, Directory, Entrance, Recipients, Resolution, SignInError};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
@@ -21,6 +22,7 @@ const FAILURE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) async fn sign_in(
     directory: &Directory,
     credentials: &Credentials,
+    source: IpAddr,
 ) -> Result<Arc<Account>, Answer> {
     let failure = tokio::time::sleep(FAILURE_AFTER);
     // Nobody acts on behalf of another.
@@ -28,7 +30,9 @@ pub(crate) async fn sign_in(
         .authorization
         .as_deref()
         .is_none_or(|name| name.is_empty() || *name == *credentials.authentication);
-    let checked = directory.sign_in(&credentials.authentication, credentials.password.expose()).await;
+    let attempt = Attempt { entrance: Entrance::Submission, source };
+    let checked =
+        directory.sign_in(&credentials.authentication, credentials.password.expose(), &attempt).await;
     match checked {
         Ok(account) if acts_for_itself => Ok(account),
         Err(SignInError::Unavailable) => Err(Answer::Reply(Reply::sign_in_later())),

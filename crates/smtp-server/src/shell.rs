@@ -192,17 +192,19 @@ impl Shell<'_> {
         let directory = &self.services.directory;
         let answering = async {
             match question {
-                Question::SignIn(credentials) => match answer::sign_in(directory, &credentials).await {
-                    Ok(account) => {
-                        tracing::info!(session = self.number, account = %account.home.account, peer = %self.peer, "signed in");
-                        self.account = Some(account);
-                        Answer::Accept
+                Question::SignIn(credentials) => {
+                    match answer::sign_in(directory, &credentials, self.peer).await {
+                        Ok(account) => {
+                            tracing::info!(session = self.number, account = %account.home.account, peer = %self.peer, "signed in");
+                            self.account = Some(account);
+                            Answer::Accept
+                        }
+                        Err(refusal) => {
+                            tracing::info!(session = self.number, peer = %self.peer, "sign-in failed");
+                            refusal
+                        }
                     }
-                    Err(refusal) => {
-                        tracing::info!(session = self.number, peer = %self.peer, "sign-in failed");
-                        refusal
-                    }
-                },
+                }
                 Question::Sender { reverse_path, params, .. } => {
                     self.recipients.clear();
                     self.declared_size = params.size_bytes.unwrap_or(1);
