@@ -32,7 +32,8 @@ pub(crate) struct Arguments {
     /// Where everything is kept; made if it is not there.
     #[arg(long)]
     data: PathBuf,
-    /// SMTP listens here; submission, submissions, imap and imaps on the four ports above.
+    /// SMTP listens here; submission, submissions, imap and imaps on the four ports above, and
+    /// lmtp twelve above.
     #[arg(long, default_value_t = 2525)]
     base_port: u16,
     /// Print one line of JSON when ready, for programs.
@@ -44,8 +45,17 @@ pub(crate) struct Arguments {
     suite: bool,
 }
 
-/// Listeners take the ports from the base port on, in the order of [`Door::ALL`].
-const PORTS: u16 = 5;
+/// The ports that the demo takes, counted from the base port.
+const PORTS: [(Door, u16); 6] = [
+    (Door::Smtp, 0),
+    (Door::Submission, 1),
+    (Door::Submissions, 2),
+    (Door::Imap, 3),
+    (Door::Imaps, 4),
+    (Door::Lmtp, 12),
+];
+/// The highest of them.
+const LAST_PORT: u16 = 12;
 
 /// The customers: tenant, domain, accounts.
 const TENANTS: [(&str, &str, [&str; 5]); 2] = [
@@ -101,6 +111,7 @@ struct Ready<'r> {
     submissions: SocketAddr,
     imap: SocketAddr,
     imaps: SocketAddr,
+    lmtp: SocketAddr,
     ca: &'r Path,
     operator: &'r Login,
     tenants: Vec<ReadyTenant<'r>>,
@@ -126,8 +137,8 @@ struct ReadyAccount<'r> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.base_port == 0 || arguments.base_port > u16::MAX - PORTS {
-        bail!("--base-port must be from 1 to {}", u16::MAX - PORTS);
+    if arguments.base_port == 0 || arguments.base_port > u16::MAX - LAST_PORT {
+        bail!("--base-port must be from 1 to {}", u16::MAX - LAST_PORT);
     }
     let lock = DataLock::take(&arguments.data)?;
     let mut state = State::load_or_make(&arguments.data)?;
@@ -155,18 +166,18 @@ async fn serve(
     directory: Arc<Directory>,
     tls: &Certificates,
 ) -> anyhow::Result<()> {
-    let address = |door, port| (door, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let ports = arguments.base_port..;
-    let wanted: Vec<_> = Door::ALL.into_iter().zip(ports).map(|(door, port)| address(door, port)).collect();
+    let wanted = PORTS.map(|(door, above)| {
+        (door, SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.base_port.saturating_add(above))))
+    });
     let manner = Manner {
-        host_name: Domain::parse(HOST_NAME)?,
         tls: Some(tls.acceptor.clone()),
         plain_sign_in_without_tls: arguments.suite,
         raised_limits: arguments.suite,
+        ..Manner::new(Domain::parse(HOST_NAME)?)
     };
     let listeners = Listeners::open(&wanted, &manner, installation, &directory)
         .await
-        .context("the demo needs five free ports in a row: try another --base-port")?;
+        .context("the demo needs free ports: try another --base-port")?;
     if let Some(smtp) = listeners.address(Door::Smtp).filter(|_| !state.has_mail) {
         deliver_first_mails(smtp, state).await.context("cannot deliver the first mails")?;
         state.has_mail = true;
@@ -189,6 +200,7 @@ fn announce(
         submissions: addresses[2],
         imap: addresses[3],
         imaps: addresses[4],
+        lmtp: addresses[5],
         operator: &state.operator,
         ca: &tls.authority,
         tenants: state.tenants.iter().map(ready_tenant).collect(),
@@ -207,6 +219,7 @@ fn announce(
         writeln!(out, "  Submissions  {}   the same under TLS from the start", ready.submissions)?;
         writeln!(out, "  IMAP         {}   with STARTTLS, to read mail", ready.imap)?;
         writeln!(out, "  IMAPS        {}   the same under TLS from the start", ready.imaps)?;
+        writeln!(out, "  LMTP         {}   for a mail server that hands mail over", ready.lmtp)?;
         writeln!(out, "  CA           {}\n", ready.ca.display())?;
         for tenant in &ready.tenants {
             writeln!(out, "  {}", tenant.name)?;

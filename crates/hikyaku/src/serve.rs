@@ -165,7 +165,7 @@ fn check(file: File) -> anyhow::Result<Settings> {
             .postgres
             .map_or_else(|| Location::Folder(file.data.clone()), |url| Location::Postgres { url }),
         data: file.data,
-        manner: Manner { host_name, tls, plain_sign_in_without_tls: plain, raised_limits: false },
+        manner: Manner { tls, plain_sign_in_without_tls: plain, ..Manner::new(host_name) },
         listen,
         directory: Directory::new(domains, entries, Passwords::new(2), &SystemRandom)?,
     })

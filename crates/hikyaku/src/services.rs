@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::{KeyCleaner, account};
-use hikyaku_smtp_server::{Budget, Services};
+use hikyaku_smtp_server::{Isolation, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
@@ -17,14 +17,13 @@ pub(crate) const COMPONENTS: [&Component; 3] =
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
 
-/// Memory for content that is coming in over all sessions.
-const CONTENT_BYTES: usize = 512 << 20;
-
 /// An open installation. Its data folder is locked as long as this lives.
 pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    pub(crate) net_metrics: hikyaku_net::Metrics,
+    smtp_metrics: hikyaku_smtp_server::Metrics,
     _lock: DataLock,
 }
 
@@ -55,12 +54,19 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
-        Ok(Self { store: Arc::new(store), content: Arc::new(content), ids: Arc::new(ids), _lock: lock })
+        Ok(Self {
+            store: Arc::new(store),
+            content: Arc::new(content),
+            ids: Arc::new(ids),
+            net_metrics: hikyaku_net::Metrics::new(metrics.of_crate("net")),
+            smtp_metrics: hikyaku_smtp_server::Metrics::new(metrics.of_crate("smtp-server")),
+            _lock: lock,
+        })
     }
 
-    /// What SMTP sessions work with. Must be called inside the runtime: it starts the
-    /// forgetting of delivery keys.
-    pub(crate) fn smtp(&self, directory: Arc<Directory>, largest: usize) -> Services {
+    /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
+    /// called inside the runtime: it starts the forgetting of delivery keys.
+    pub(crate) fn smtp(&self, directory: Arc<Directory>, limits: Limits, largest: usize) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
         Services {
@@ -71,7 +77,7 @@ impl Installation {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
-            budget: Budget::new(CONTENT_BYTES, largest),
+            isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
         }
     }
 }

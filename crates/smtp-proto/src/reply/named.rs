@@ -232,6 +232,16 @@ impl Reply {
         with_status(450, 7, 1, "Too much for now, try again later")
     }
 
+    /// 451: this customer has as much mail under way as it may.
+    pub fn recipient_busy() -> Self {
+        with_status(451, 3, 2, "Too much mail for this recipient now, try again later")
+    }
+
+    /// 451: this server has as much mail under way as it can.
+    pub fn busy() -> Self {
+        with_status(451, 3, 2, "Too much to do now, try again later")
+    }
+
     /// 550: refused by a rule of ours.
     pub fn refused_by_policy(reason: &str) -> Self {
         with_status(550, 7, 1, reason)

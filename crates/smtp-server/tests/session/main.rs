@@ -1,9 +1,13 @@
 //! The whole server on both engines: what clients are told, and what is in the mailboxes.
 
+mod extensions;
+mod isolation;
+mod lmtp;
 mod rig;
 
 use hikyaku_mailstore::Quota;
 use hikyaku_net::Limits;
+use hikyaku_smtp_server::Limits as Shared;
 use hikyaku_testkit::{TestStore, both_engines};
 use rig::client::Client;
 use rig::{PASSWORD, Server, Setup, accepted, home, wait_for};
@@ -576,7 +580,8 @@ fn what_was_sent_before_the_reply_does_not_show_that_it_came(mail: TestStore) {
 }
 
 fn idle_sessions_need_no_room(mail: TestStore) {
-    let setup = Setup { size_bytes: 1 << 20, budget: 2 << 20, ..Setup::default() };
+    let shared = Shared { content_bytes: 2 << 20, ..Shared::default() };
+    let setup = Setup { size_bytes: 1 << 20, shared, ..Setup::default() };
     let server = Server::start_with(mail, setup);
     // More than there are steps of room.
     let idle: Vec<Client> = (0..60).map(|_| Client::hello(server.mx)).collect();
@@ -585,7 +590,8 @@ fn idle_sessions_need_no_room(mail: TestStore) {
 }
 
 fn large_contents_at_once_do_not_wait_for_each_other_for_ever(mail: TestStore) {
-    let setup = Setup { size_bytes: 1 << 20, budget: 2 << 20, ..Setup::default() };
+    let shared = Shared { content_bytes: 2 << 20, ..Shared::default() };
+    let setup = Setup { size_bytes: 1 << 20, shared, ..Setup::default() };
     let server = Server::start_with(mail, setup);
     let address = server.mx;
     let senders: Vec<_> = (0..8)
