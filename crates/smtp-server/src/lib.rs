@@ -6,6 +6,7 @@
 //!                                   │ ◀── effects ──┘
 //!                                   ├── Ask ──▶ answer   (directory: who exists, who signs in)
 //!                                   ├── Ask ──▶ isolation (is it this tenant's turn?)
+//!                                   ├── Commit ▶ submission (whose it is, missing fields)
 //!                                   └── Commit ▶ receive (mime, content, mailstore: one transaction)
 //! ```
 //!
@@ -24,11 +25,13 @@ mod answer;
 mod budget;
 mod isolation;
 mod limits;
+mod loops;
 mod metrics;
 mod pool;
 mod receive;
 mod refusals;
 mod shell;
+mod submission;
 
 use std::sync::Arc;
 
@@ -84,7 +87,7 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
         start_tls: has_tls,
         plain_sign_in_without_tls: false,
         chunking: true,
-        binary_mime: false,
+        binary_mime: true,
         dsn: true,
         limits: true,
         require_tls: true,

@@ -28,6 +28,13 @@ pub(crate) struct Accepted {
     pub(crate) address: Address,
 }
 
+/// The content as it is delivered.
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
+    /// Of what the client sent.
+    pub(crate) hash: ContentHash,
+}
+
 /// Everything about one message but its content.
 pub(crate) struct Message<'m> {
     pub(crate) envelope: &'m Envelope,
@@ -105,7 +112,7 @@ struct Facts {
 pub(crate) async fn receive(
     services: &Services,
     message: &Message<'_>,
-    content: &[u8],
+    content: &Content,
 ) -> Result<Done, ReceiveError> {
     let facts = look_at(content);
     let now = services.clock.now();
@@ -115,7 +122,7 @@ pub(crate) async fn receive(
     let mut share = true;
     // The twin of a content can die between look and commit; then it is stored anew.
     loop {
-        let delivery = prepare(services, message, content, &facts, share, now).await?;
+        let delivery = prepare(services, message, &content.bytes, &facts, share, now).await?;
         let recipients = delivery.parts.iter().flat_map(|part| &part.recipients);
         let accounts: Vec<AccountId> = recipients.map(|recipient| recipient.account).collect();
         let keys = keys_of(&delivery).map(|key| (shard, key)).collect();
@@ -130,11 +137,11 @@ pub(crate) async fn receive(
     }
 }
 
-fn look_at(content: &[u8]) -> Facts {
-    let ids = thread_ids(Header::of_content(content));
+fn look_at(content: &Content) -> Facts {
+    let ids = thread_ids(Header::of_content(&content.bytes));
     let hash = |id: &String| MessageHash::of(id.as_bytes());
     Facts {
-        hash: ContentHash::of(content),
+        hash: content.hash,
         threading: Threading {
             own: ids.own.as_ref().map(hash),
             parents: ids.parents.iter().map(hash).collect(),

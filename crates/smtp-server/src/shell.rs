@@ -9,8 +9,10 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hikyaku_directory::Account;
-use hikyaku_mailstore::DeliveryKey;
+use hikyaku_mailstore::{ContentHash, DeliveryKey};
+use hikyaku_mime::Header;
 use hikyaku_net::{Connection, Ending, Stream};
+use hikyaku_smtp_proto::command::Body;
 use hikyaku_smtp_proto::path::ForwardPath;
 use hikyaku_smtp_proto::reply::Severity;
 use hikyaku_smtp_proto::session::Effects;
@@ -23,9 +25,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::budget::Room;
 use crate::isolation::Origin;
+use crate::loops::delivered_before;
 use crate::metrics::Reason;
 use crate::pool::Share;
-use crate::receive::{Accepted, Done, Message, receive};
+use crate::receive::{Accepted, Content, Done, Message, receive};
+use crate::submission::{self, Submission};
 use crate::{Mode, Services, answer};
 
 /// Bytes of one read.
@@ -129,7 +133,7 @@ impl Shell<'_> {
             match effect {
                 Effect::Reply(reply) => reply.print(&mut self.out),
                 Effect::Ask(question) => next = Some(Box::pin(self.answer(question, session)).await),
-                Effect::Commit(envelope) => next = Some(Box::pin(self.commit(&envelope, session)).await),
+                Effect::Commit(envelope) => next = Some(Box::pin(self.commit(envelope, session)).await),
                 Effect::StartTls => {
                     self.flush().await?;
                     let tls = self.start_tls().await?;
@@ -287,15 +291,17 @@ impl Shell<'_> {
         reply
     }
 
-    async fn commit(&mut self, envelope: &Envelope, session: &Session) -> Input {
+    async fn commit(&mut self, mut envelope: Envelope, session: &Session) -> Input {
         let deadline = Instant::now() + session.deadline();
-        let content = Arc::new(std::mem::take(&mut self.content));
+        let received = std::mem::take(&mut self.content);
         let recipients = std::mem::take(&mut self.recipients);
-        let answer = if self.mode.settings.listener == Listener::Lmtp {
-            Answer::Each(self.deliver_each(envelope, &recipients, &content, deadline).await)
-        } else {
-            let delivered = self.deliver(envelope, &recipients, &content, deadline).await;
-            Answer::Reply(delivered.map_or_else(|reply| reply, |done| done.reply()))
+        let hash = ContentHash::of(&received);
+        let answer = match self.completed(&mut envelope, received) {
+            Ok(bytes) => {
+                let content = Content { bytes, hash };
+                self.answer_content(&envelope, &recipients, &content, deadline).await
+            }
+            Err(reply) => Answer::Reply(reply),
         };
         self.room = Room::None;
         self.end_transaction();
@@ -303,39 +309,84 @@ impl Shell<'_> {
         Input::Answer(answer)
     }
 
-    /// LMTP has a reply for each recipient, so each tenant's part is a delivery of its own:
-    /// one that fails leaves the others.
-    async fn deliver_each(
+    /// The content as it is delivered: what is submitted is completed first.
+    fn completed(&self, envelope: &mut Envelope, received: Vec<u8>) -> Result<Vec<u8>, Reply> {
+        let Some(account) = &self.account else { return Ok(received) };
+        let content = match submission::without_binary_parts(&received, envelope.params.body)? {
+            Some(text) => {
+                envelope.params.body = Some(Body::EightBitMime);
+                text
+            }
+            None => received,
+        };
+        let submission = Submission {
+            directory: &self.services.directory,
+            account,
+            reverse_path: &envelope.reverse_path,
+            now: self.services.clock.now(),
+            random: &*self.services.random,
+        };
+        submission.complete(content)
+    }
+
+    async fn answer_content(
         &mut self,
         envelope: &Envelope,
         recipients: &[Accepted],
-        content: &Arc<Vec<u8>>,
+        content: &Content,
         deadline: Instant,
-    ) -> Vec<Reply> {
-        let mut by_tenant: Vec<(TenantId, Result<Done, Reply>)> = Vec::new();
-        let mut replies = Vec::with_capacity(recipients.len());
+    ) -> Answer {
+        let listener = self.mode.settings.listener;
+        // Who submits a message again means it.
+        let before = match listener {
+            Listener::Mx | Listener::Lmtp => {
+                delivered_before(Header::of_content(&content.bytes), &self.mode.settings.host_name)
+            }
+            Listener::Submission | Listener::Submissions => Vec::new(),
+        };
+        let (looping, others): (Vec<_>, Vec<_>) =
+            recipients.iter().cloned().partition(|recipient| before.contains(&recipient.address.key()));
+        if listener == Listener::Lmtp {
+            let by_tenant = self.deliver_by_tenant(envelope, &others, content, deadline).await;
+            let reply = |recipient: &Accepted| match before.contains(&recipient.address.key()) {
+                true => Reply::delivery_loop(),
+                false => by_tenant.reply_to(recipient),
+            };
+            return Answer::Each(recipients.iter().map(reply).collect());
+        }
+        if !looping.is_empty() {
+            return Answer::Reply(Reply::delivery_loop());
+        }
+        let delivered = self.deliver(envelope, recipients, content, deadline).await;
+        Answer::Reply(delivered.map_or_else(|reply| reply, |done| done.reply()))
+    }
+
+    /// LMTP has a reply for each recipient, so each tenant's part is a delivery of its own:
+    /// one that fails leaves the others.
+    async fn deliver_by_tenant(
+        &mut self,
+        envelope: &Envelope,
+        recipients: &[Accepted],
+        content: &Content,
+        deadline: Instant,
+    ) -> ByTenant {
+        let mut by_tenant = ByTenant(Vec::new());
         for recipient in recipients {
             let tenant = recipient.account.home.tenant;
-            if !by_tenant.iter().any(|(of, _)| *of == tenant) {
+            if by_tenant.of(tenant).is_none() {
                 let its: Vec<Accepted> =
                     recipients.iter().filter(|other| other.account.home.tenant == tenant).cloned().collect();
-                by_tenant.push((tenant, self.deliver(envelope, &its, content, deadline).await));
+                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, deadline).await));
             }
-            let delivered = by_tenant.iter().find(|(of, _)| *of == tenant).map(|(_, delivered)| delivered);
-            replies.push(match delivered {
-                Some(Ok(done)) => done.reply_to(recipient.account.home.account),
-                Some(Err(reply)) => reply.clone(),
-                None => Reply::try_again_later(),
-            });
         }
-        replies
+        by_tenant
     }
 
     async fn deliver(
         &mut self,
         envelope: &Envelope,
         recipients: &[Accepted],
-        content: &Arc<Vec<u8>>,
+        content: &Content,
         deadline: Instant,
     ) -> Result<Done, Reply> {
         let message = Message {
@@ -392,6 +443,23 @@ impl Shell<'_> {
         self.out = Vec::new();
         self.out_has_verdict = false;
         Ok(())
+    }
+}
+
+/// What became of each tenant's part of a message.
+struct ByTenant(Vec<(TenantId, Result<Done, Reply>)>);
+
+impl ByTenant {
+    fn of(&self, tenant: TenantId) -> Option<&Result<Done, Reply>> {
+        self.0.iter().find(|(of, _)| *of == tenant).map(|(_, delivered)| delivered)
+    }
+
+    fn reply_to(&self, recipient: &Accepted) -> Reply {
+        match self.of(recipient.account.home.tenant) {
+            Some(Ok(done)) => done.reply_to(recipient.account.home.account),
+            Some(Err(reply)) => reply.clone(),
+            None => Reply::try_again_later(),
+        }
     }
 }
 

@@ -300,6 +300,16 @@ impl Reply {
         with_status(554, 4, 6, "Routing loop: too many Received fields")
     }
 
+    /// 550: submission with an address in this header field that is not the account's.
+    pub fn author_not_yours(field: &str) -> Self {
+        with_status(550, 7, 1, &format!("You may not send with this address in {field}"))
+    }
+
+    /// 554: the message was delivered to this recipient before.
+    pub fn delivery_loop() -> Self {
+        with_status(554, 4, 6, "Routing loop: this message was delivered to its recipient before")
+    }
+
     /// 451: our own fault; nothing was stored.
     pub fn try_again_later() -> Self {
         with_status(451, 3, 0, "Try again later")

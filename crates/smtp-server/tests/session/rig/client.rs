@@ -186,6 +186,14 @@ impl Client {
         count
     }
 
+    /// Ends the connection without TLS's farewell, as when the line breaks: nothing shows the
+    /// server that its replies were read.
+    pub(crate) fn break_off(self) {
+        let Stream::Tls(tls) = self.stream else { panic!("under TLS only") };
+        let (_, socket) = tls.into_parts();
+        drop(socket);
+    }
+
     /// Drops the connection when replies have come that end in `end`, without reading them:
     /// the server gets a reset.
     pub(crate) fn lose_replies(self, end: &str) {

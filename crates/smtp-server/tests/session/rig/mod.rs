@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, account, email, entry};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, serve};
@@ -37,6 +38,7 @@ pub(crate) struct Setup {
     /// What all sessions share.
     pub(crate) shared: Shared,
     pub(crate) deadlines: Deadlines,
+    pub(crate) line_ends: LineEnds,
     /// Of every account.
     pub(crate) quota: Quota,
 }
@@ -48,6 +50,7 @@ impl Default for Setup {
             size_bytes: 4 << 20,
             shared: Shared { content_bytes: 64 << 20, ..Shared::default() },
             deadlines: Deadlines::default(),
+            line_ends: LineEnds::Normalise,
             quota: Quota(None),
         }
     }
@@ -114,6 +117,14 @@ impl Server {
         let mut client = Client::connect(self.submissions).start_tls(&self.authority);
         client.talk("S: 220 mx.example ESMTP");
         client.ehlo();
+        client
+    }
+
+    /// The same, signed in as ann@example.org.
+    pub(crate) fn ann(&self) -> Client {
+        let mut client = self.tls_client();
+        // base64 of NUL ann@example.org NUL secret
+        client.talk("C: AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBzZWNyZXQ=\nS: 235 2.7.0 Signed in");
         client
     }
 
@@ -216,6 +227,7 @@ fn settings(kind: Kind, setup: &Setup) -> Arc<Settings> {
     let mut settings = hikyaku_smtp_server::settings("mx.example".parse().unwrap(), kind, true);
     settings.limits.size_bytes = setup.size_bytes;
     settings.deadlines = setup.deadlines;
+    settings.line_ends = setup.line_ends;
     Arc::new(settings)
 }
 
