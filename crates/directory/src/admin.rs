@@ -20,12 +20,13 @@ use crate::{DIRECTORY, Directory};
 pub const MOST_AT_ONCE: usize = 500;
 
 /// A deleted object whose time has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
     /// What it is.
     pub kind: Kind,
-    /// For an account, where its mail is, which must be removed first.
-    pub home: Option<AccountHome>,
+    /// The accounts that go with it, whose mail must be removed first: itself, or a step of a
+    /// tenant's.
+    pub homes: Vec<AccountHome>,
     place: Place,
 }
 
@@ -395,32 +396,42 @@ impl Directory {
         ] {
             let places = self.read("directory.dying", move |tx| object::dying(tx, kind, now)).await?;
             for place in places {
-                let home = if kind == Kind::Account { self.home(place).await? } else { None };
-                all.push(Removal { kind, home, place });
+                let homes = self.homes(kind, place).await?;
+                all.push(Removal { kind, homes, place });
             }
         }
         Ok(all)
     }
 
-    async fn home(&self, place: Place) -> Result<Option<AccountHome>, StoreError> {
-        let tenant = self.tenant(place.tenant).await?;
-        Ok(tenant.zip(AccountId::from_i64(place.id)).map(|(tenant, account)| AccountHome {
-            tenant: tenant.id,
-            account,
-            shard: tenant.fields.shard(),
-        }))
+    async fn homes(&self, kind: Kind, place: Place) -> Result<Vec<AccountHome>, StoreError> {
+        let Some(tenant) = self.tenant(place.tenant).await? else { return Ok(Vec::new()) };
+        let accounts = match kind {
+            Kind::Account => vec![place.id],
+            Kind::Tenant => {
+                let scope = Scope::tenant(&DIRECTORY, place.tenant).map_err(|_| StoreError::Closed)?;
+                let everything = Filter::everything();
+                let read = self.store.read(scope, "directory.accounts", move |tx| {
+                    object::list(tx, Kind::Account, &everything)
+                });
+                read.await?.iter().map(|account| account.id).collect()
+            }
+            _ => Vec::new(),
+        };
+        let home = |account| AccountHome { tenant: tenant.id, account, shard: tenant.fields.shard() };
+        Ok(accounts.into_iter().filter_map(AccountId::from_i64).map(home).collect())
     }
 
-    /// Removes it for good. The mail of an account, and the accounts of a tenant, must be
-    /// gone before. False if there is more to do.
+    /// Removes it for good, after the mail of its accounts. A tenant goes in steps: it dies
+    /// again as long as it has accounts. True unless there is more to do at once.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn remove(&self, removal: Removal) -> Result<bool, StoreError> {
+    pub async fn remove(&self, removal: &Removal) -> Result<bool, StoreError> {
         let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
-        let Removal { place, kind, .. } = removal;
+        let Removal { place, kind, .. } = *removal;
+        let accounts: Vec<i64> = removal.homes.iter().map(|home| home.account.as_i64()).collect();
         let write = self.store.write(scope.long(), "directory.remove", move |tx| {
-            change::remove(&mut tx.tenant(place.tenant), place, kind)
+            change::remove(&mut tx.tenant(place.tenant), place, kind, &accounts)
         });
         let is_done = write.await?;
         self.caches.forget_all();

@@ -530,11 +530,23 @@ pub(crate) fn target(tx: &mut TenantTx<'_>, object: &Object) -> Result<Target, D
     Ok(target)
 }
 
-/// Removes a deleted object whose time has come, and what hung on it. False if there is more
-/// to do.
-pub(crate) fn remove(tx: &mut TenantTx<'_>, place: Place, kind: Kind) -> Result<bool, StoreError> {
+/// Removes a deleted object whose time has come, and what hung on it. Of a tenant, only the
+/// accounts in `accounts`, whose mail is gone, and the tenant itself when none is left.
+/// False if there is more to do at once.
+pub(crate) fn remove(
+    tx: &mut TenantTx<'_>,
+    place: Place,
+    kind: Kind,
+    accounts: &[i64],
+) -> Result<bool, StoreError> {
     match kind {
         Kind::Tenant => {
+            for account in accounts {
+                remove_account(tx, *account)?;
+            }
+            if object::count(tx, Kind::Account)? > 0 {
+                return Ok(true);
+            }
             for kind in Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Plan | Kind::Tenant)) {
                 let step = object::list(tx, kind, &object::Filter::everything())?;
                 for object in &step {
@@ -546,17 +558,20 @@ pub(crate) fn remove(tx: &mut TenantTx<'_>, place: Place, kind: Kind) -> Result<
                 }
             }
         }
-        Kind::Account => {
-            for kind in [Kind::Credential, Kind::Role] {
-                for child in object::children(tx, kind, place.id, 500)? {
-                    object::delete(tx, kind, child.id)?;
-                }
-            }
-            addresses::clear(tx, place.id)?;
-        }
+        Kind::Account => remove_account(tx, place.id)?,
         Kind::Alias | Kind::List => addresses::clear(tx, place.id)?,
         _ => {}
     }
     object::delete(tx, kind, place.id)?;
     Ok(true)
+}
+
+fn remove_account(tx: &mut TenantTx<'_>, id: i64) -> Result<(), StoreError> {
+    for kind in [Kind::Credential, Kind::Role] {
+        for child in object::children(tx, kind, id, 500)? {
+            object::delete(tx, kind, child.id)?;
+        }
+    }
+    addresses::clear(tx, id)?;
+    object::delete(tx, Kind::Account, id)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hikyaku_imap_server::{Mode as ImapMode, Start};
 use hikyaku_net::Limits;
 use hikyaku_smtp_proto::settings::{Deadlines, Limits as SmtpLimits};
+use hikyaku_smtp_server::Limits as Shared;
 
 /// The bounds of connections and sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +15,8 @@ pub(crate) struct Bounds {
     pub(crate) smtp: SmtpLimits,
     pub(crate) deadlines: Deadlines,
     pub(crate) imap: ImapBounds,
-    /// Memory for messages that are coming in over all sessions.
-    pub(crate) content_bytes: usize,
+    /// What SMTP sessions do at once.
+    pub(crate) shared: Shared,
 }
 
 impl Default for Bounds {
@@ -25,7 +26,7 @@ impl Default for Bounds {
             smtp: SmtpLimits::default(),
             deadlines: Deadlines::default(),
             imap: ImapBounds::default(),
-            content_bytes: 512 << 20,
+            shared: Shared::default(),
         }
     }
 }

@@ -1,14 +1,9 @@
 //! `hikyaku serve --config FILE`: a mail server as the operator's file says.
-//!
-//! Known weakness: tenants and accounts stand in the file.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use hikyaku_directory::{Directory, Passwords};
 use hikyaku_net::TlsAcceptor;
 use hikyaku_telemetry::Metrics;
-use hikyaku_types::SystemRandom;
 
 use crate::listen::{Listeners, Manner};
 use crate::reload::{self, Fresh};
@@ -25,20 +20,18 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     let mut metrics = Metrics::new();
     let installation =
         Installation::open(&settings.data, &settings.location, &settings.store, &mut metrics, &runtime)?;
-    let passwords = Passwords::new(settings.passwords_at_once);
-    let directory = Directory::new(settings.domains, settings.accounts, passwords, &SystemRandom)?;
+    let directory = installation.directory(settings.passwords_at_once)?;
     let tls = certificates::by_name(&settings.certificates)?.map(TlsAcceptor::new).transpose()?;
     let fresh = tls.clone().map(|acceptor| Fresh::new(acceptor, &settings.certificates));
     let manner = Manner {
-        host_name: settings.host_name,
         tls,
         plain_sign_in_without_tls: settings.plain_sign_in_without_tls,
         bounds: settings.bounds,
+        ..Manner::new(settings.host_name)
     };
     runtime.block_on(async {
         let hangup = reload::hangup()?;
-        let listeners =
-            Listeners::open(&settings.listen, &manner, &installation, &Arc::new(directory)).await?;
+        let listeners = Listeners::open(&settings.listen, &manner, &installation, &directory).await?;
         for (door, address) in &listeners.addresses {
             tracing::info!(listener = door.name(), %address, "listening");
         }

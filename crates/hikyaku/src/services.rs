@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hikyaku_directory::Directory;
+use hikyaku_directory::{CacheSizes, Directory, Passwords};
 use hikyaku_mailstore::{KeyCleaner, account};
-use hikyaku_smtp_server::{Budget, Services};
+use hikyaku_smtp_server::{Isolation, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
@@ -26,6 +26,10 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// Other nodes may work on the same databases.
+    pub(crate) is_shared: bool,
+    pub(crate) net_metrics: hikyaku_net::Metrics,
+    smtp_metrics: hikyaku_smtp_server::Metrics,
     _lock: DataLock,
 }
 
@@ -58,12 +62,32 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
-        Ok(Self { store: Arc::new(store), content: Arc::new(content), ids: Arc::new(ids), _lock: lock })
+        Ok(Self {
+            store: Arc::new(store),
+            content: Arc::new(content),
+            ids: Arc::new(ids),
+            is_shared: location.folder().is_none(),
+            net_metrics: hikyaku_net::Metrics::new(metrics.of_crate("net")),
+            smtp_metrics: hikyaku_smtp_server::Metrics::new(metrics.of_crate("smtp-server")),
+            _lock: lock,
+        })
     }
 
-    /// What SMTP sessions work with. Must be called inside the runtime: it starts the
-    /// forgetting of delivery keys.
-    pub(crate) fn smtp(&self, directory: Arc<Directory>, budget: Budget) -> Services {
+    /// Who exists, with a pool that checks so many passwords at once.
+    pub(crate) fn directory(&self, passwords_at_once: usize) -> anyhow::Result<Arc<Directory>> {
+        Ok(Arc::new(Directory::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.ids),
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom),
+            Passwords::new(passwords_at_once),
+            CacheSizes::default(),
+        )?))
+    }
+
+    /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
+    /// called inside the runtime: it starts the forgetting of delivery keys.
+    pub(crate) fn smtp(&self, directory: Arc<Directory>, limits: Limits, largest: usize) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
         Services {
@@ -74,7 +98,7 @@ impl Installation {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
-            budget,
+            isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
         }
     }
 }
@@ -105,5 +129,7 @@ async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
         });
         ids.start_above(newest.await?);
     }
+    let control = Scope::control(&MAINTENANCE).expect("maintenance operates");
+    ids.start_above(store.read(control, "directory.newest", hikyaku_directory::last_ids).await?);
     Ok(ids)
 }

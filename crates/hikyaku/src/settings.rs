@@ -19,7 +19,6 @@ mod page;
 mod program;
 mod section;
 mod surroundings;
-mod tenants;
 mod written;
 
 use std::fs;

@@ -28,6 +28,14 @@ const ROOM: AccountSql =
     AccountSql::new("SELECT bytes, full_since FROM mailbox WHERE account = $1 AND mailbox = 0");
 const NOTE_FULL: AccountSql =
     AccountSql::new("UPDATE mailbox SET full_since = $2 WHERE account = $1 AND mailbox = 0");
+const ANY_MAILBOX: AccountSql = AccountSql::new(
+    "SELECT mailbox FROM mailbox WHERE account = $1 AND mailbox > 0 ORDER BY mailbox LIMIT 1",
+);
+const FORGET_THREADS: AccountSql = AccountSql::new(
+    "DELETE FROM thread WHERE account = $1
+        AND hash IN (SELECT hash FROM thread WHERE account = $1 ORDER BY hash LIMIT 500)",
+);
+const REMOVE_ROOT: AccountSql = AccountSql::new("DELETE FROM mailbox WHERE account = $1 AND mailbox = 0");
 const LAST_EMAIL: Sql = Sql::new("SELECT MAX(id) FROM email");
 
 /// Makes an account's root and first mailboxes, unless they are there. Idempotent.
@@ -86,6 +94,23 @@ pub fn note_full(tx: &mut AccountTx<'_>, since: Option<Timestamp>) -> Result<(),
 /// [`StoreError`].
 pub fn tenant_usage(tx: &mut TenantTx<'_>) -> Result<(u64, u64), StoreError> {
     crate::usage::of_tenant(tx)
+}
+
+/// One step of removing an account's mail for good: messages, mailboxes, threads, and last
+/// its root. True when nothing of it is left. Safe to repeat.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn remove(tx: &mut AccountTx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    if let Some(id) = tx.row(ANY_MAILBOX, &[], |row| row.get(0))? {
+        mailbox::empty(tx, MailboxId::from_i64(id), now)?;
+        return Ok(false);
+    }
+    if tx.execute(FORGET_THREADS, &[])? > 0 {
+        return Ok(false);
+    }
+    tx.execute(REMOVE_ROOT, &[])?;
+    Ok(true)
 }
 
 /// The highest rising id that mail has used here, so that new ones rise above it.

@@ -393,9 +393,11 @@ pub fn delete(tx: &mut AccountTx<'_>, id: MailboxId) -> Result<(), MailboxError>
 /// [`StoreError`].
 pub fn purge(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Result<bool, StoreError> {
     let hidden = tx.row(GET, &[id.into()], read)?.is_some_and(|mailbox| mailbox.parent == MailboxId::HIDDEN);
-    if !hidden {
-        return Ok(true);
-    }
+    if hidden { empty(tx, id, now) } else { Ok(true) }
+}
+
+/// One step of removing a mailbox and what is in it. True when nothing of it is left.
+pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Result<bool, StoreError> {
     let uids: Vec<u32> = entry::uids(tx, id, entry::STEP)?;
     if !uids.is_empty() {
         entry::expunge(tx, id, &uids, now)?;

@@ -19,8 +19,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::server::TlsStream;
+
+use crate::socket::Socket;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -143,10 +144,7 @@ impl TlsAcceptor {
         *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certificates);
     }
 
-    pub(crate) async fn accept<S>(&self, socket: S) -> io::Result<TlsStream<S>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub(crate) async fn accept(&self, socket: Socket) -> io::Result<TlsStream<Socket>> {
         self.rustls.accept(socket).await
     }
 }
@@ -196,7 +194,7 @@ mod tests {
             let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
             let (ours, theirs) = UnixStream::pair().unwrap();
             let client = connector.connect(ServerName::try_from(name).unwrap(), theirs);
-            let (served, connected) = tokio::join!(acceptor.accept(ours), client);
+            let (served, connected) = tokio::join!(acceptor.accept(Socket::Unix(ours)), client);
             served.is_ok() && connected.is_ok()
         }
     }

@@ -64,7 +64,7 @@ pub(crate) async fn sender(
     }
 }
 
-fn cannot_ask(error: &StoreError) -> Reply {
+pub(crate) fn cannot_ask(error: &StoreError) -> Reply {
     tracing::error!(%error, "the directory cannot be asked");
     Reply::try_again_later()
 }
@@ -132,6 +132,7 @@ pub(crate) async fn recipients(
     directory: &Directory,
     settings: &Settings,
     forward_path: &ForwardPath,
+    of: usize,
 ) -> Result<Vec<Accepted>, Reply> {
     let (resolution, address) = match forward_path {
         ForwardPath::Postmaster => (directory.postmaster(&settings.host_name).await, None),
@@ -144,7 +145,7 @@ pub(crate) async fn recipients(
         Resolution::Recipients(Recipients { accounts, forwards, .. }) if forwards.is_empty() => {
             let accepted = |account: Arc<Account>| {
                 let address = address.clone().unwrap_or_else(|| account.address().clone());
-                Accepted { account, address }
+                Accepted { of, account, address }
             };
             Ok(accounts.into_iter().map(accepted).collect())
         }

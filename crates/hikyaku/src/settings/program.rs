@@ -7,9 +7,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use hikyaku_directory::{DomainEntry, Entry};
 use hikyaku_net::Limits;
 use hikyaku_smtp_proto::settings::{Deadlines, Limits as SmtpLimits};
+use hikyaku_smtp_server::Limits as Shared;
 use hikyaku_store::{Location, Options};
 use hikyaku_telemetry::log::Format;
 use hikyaku_types::{Domain, Timestamp};
@@ -18,7 +18,6 @@ use super::certificates::{self, Loaded, Pair};
 use super::findings::Findings;
 use super::kind::{Addresses, Bytes, LogFormat, LogLevel, Secret};
 use super::section::{Given, Needed};
-use super::tenants;
 use super::written::{
     Certificate, Connections, Database, Imap, Listen, Log, Passwords, Smtp, SmtpTimeouts, Written,
 };
@@ -38,8 +37,6 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
     /// Passwords that are checked at the same time.
     pub(crate) passwords_at_once: usize,
-    pub(crate) domains: Vec<DomainEntry>,
-    pub(crate) accounts: Vec<Entry>,
 }
 
 /// How to log.
@@ -63,7 +60,6 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         smtp,
         imap,
         passwords: Passwords { at_once },
-        tenant,
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);
@@ -82,9 +78,8 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         smtp: smtp_limits(&smtp),
         deadlines: smtp_deadlines(&smtp.timeouts),
         imap: imap_bounds(&imap),
-        content_bytes: smtp.memory.in_memory(),
+        shared: Shared { content_bytes: smtp.memory.in_memory(), ..Shared::default() },
     };
-    let (domains, accounts) = tenants::who_exists(&tenant, findings);
     if findings.has_mistakes() {
         return None;
     }
@@ -101,8 +96,6 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         plain_sign_in_without_tls,
         bounds,
         passwords_at_once: at_once.value,
-        domains,
-        accounts,
     })
 }
 
@@ -239,11 +232,12 @@ fn smtp_limits(smtp: &Smtp) -> SmtpLimits {
 }
 
 fn smtp_deadlines(timeouts: &SmtpTimeouts) -> Deadlines {
-    let SmtpTimeouts { command, content_start, content, start_tls, answer, commit } = timeouts;
+    let SmtpTimeouts { command, content_start, content, transaction, start_tls, answer, commit } = timeouts;
     Deadlines {
         command: command.value,
         content_start: content_start.value,
         content: content.value,
+        transaction: transaction.value,
         start_tls: start_tls.value,
         answer: answer.value,
         commit: commit.value,

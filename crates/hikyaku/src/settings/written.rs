@@ -10,7 +10,6 @@ use hikyaku_types::Domain;
 
 use super::kind::{Addresses, Bytes, Domains, LogFormat, LogLevel, Secret};
 use super::section::{Given, Needed, section};
-use super::tenants::Tenant;
 use crate::listen::Door;
 
 section! {
@@ -30,7 +29,6 @@ section! {
         smtp: Smtp;
         imap: Imap;
         passwords: Passwords;
-        tenant: Vec<Tenant>;
     }
 }
 
@@ -103,6 +101,9 @@ section! {
         imap: Option<Given<Addresses>>;
         /// Mailboxes, under TLS from the first byte; port 993.
         imaps: Option<Given<Addresses>>;
+        /// Mail from mail servers that trust us and that we trust (RFC 2033): who reaches this
+        /// listener delivers without being asked who it is. Loopback or a closed network only.
+        lmtp: Option<Given<Addresses>>;
         /// Take passwords in clear: for tests. Refused unless every listener is on a loopback
         /// address.
         plain_sign_in_without_tls: Given<bool> = false;
@@ -111,14 +112,15 @@ section! {
 
 impl Listen {
     /// What stands at each door.
-    pub(crate) fn doors(&self) -> [(Door, &Option<Given<Addresses>>); Door::ALL.len()] {
-        let Self { smtp, submission, submissions, imap, imaps, plain_sign_in_without_tls: _ } = self;
+    pub(crate) fn doors(&self) -> [(Door, &Option<Given<Addresses>>); 6] {
+        let Self { smtp, submission, submissions, imap, imaps, lmtp, plain_sign_in_without_tls: _ } = self;
         [
             (Door::Smtp, smtp),
             (Door::Submission, submission),
             (Door::Submissions, submissions),
             (Door::Imap, imap),
             (Door::Imaps, imaps),
+            (Door::Lmtp, lmtp),
         ]
     }
 }
@@ -175,6 +177,8 @@ section! {
         content_start: Given<Duration> = "2m", from "1s" to "1h";
         /// For the next bytes of a message.
         content: Given<Duration> = "3m", from "1s" to "1h";
+        /// For a whole mail transaction, however busy the client is.
+        transaction: Given<Duration> = "30m", from "1m" to "4h";
         /// For TLS to be there after STARTTLS.
         start_tls: Given<Duration> = "1m", from "1s" to "1h";
         /// For our own answer about a client, sender or recipient: then it is a temporary

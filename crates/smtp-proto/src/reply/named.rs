@@ -242,6 +242,16 @@ impl Reply {
         with_status(450, 7, 1, "Too much for now, try again later")
     }
 
+    /// 451: this customer has as much mail under way as it may.
+    pub fn recipient_busy() -> Self {
+        with_status(451, 3, 2, "Too much mail for this recipient now, try again later")
+    }
+
+    /// 451: this server has as much mail under way as it can.
+    pub fn busy() -> Self {
+        with_status(451, 3, 2, "Too much to do now, try again later")
+    }
+
     /// 550: refused by a rule of ours.
     pub fn refused_by_policy(reason: &str) -> Self {
         with_status(550, 7, 1, reason)
@@ -298,6 +308,16 @@ impl Reply {
     /// 554: RFC 5321 section 6.3.
     pub fn routing_loop() -> Self {
         with_status(554, 4, 6, "Routing loop: too many Received fields")
+    }
+
+    /// 550: submission with an address in this header field that is not the account's.
+    pub fn author_not_yours(field: &str) -> Self {
+        with_status(550, 7, 1, &format!("You may not send with this address in {field}"))
+    }
+
+    /// 554: the message was delivered to this recipient before.
+    pub fn delivery_loop() -> Self {
+        with_status(554, 4, 6, "Routing loop: this message was delivered to its recipient before")
     }
 
     /// 451: our own fault; nothing was stored.

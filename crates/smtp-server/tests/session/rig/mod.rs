@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, account, email, entry};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_smtp_proto::content::LineEnds;
+use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
-use hikyaku_smtp_server::{Budget, Mode, Services, serve};
+use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
 use hikyaku_testkit::{DELIVERY, ManualClock, SHARD, SeededRandom, TestDirectory, TestStore};
 use hikyaku_types::{Address, Clock, NodeId, RisingIds, TenantId, TraceId};
@@ -36,8 +38,10 @@ const DOMAINS_OF_ANOTHER: [&str; 1] = ["bob@example.org"];
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) size_bytes: u64,
-    /// For the content of all sessions.
-    pub(crate) budget: usize,
+    /// What all sessions share.
+    pub(crate) shared: Shared,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) line_ends: LineEnds,
     /// Of every account.
     pub(crate) quota: Quota,
 }
@@ -47,7 +51,9 @@ impl Default for Setup {
         Self {
             limits: Limits { drain: Duration::from_secs(60), ..Limits::default() },
             size_bytes: 4 << 20,
-            budget: 64 << 20,
+            shared: Shared { content_bytes: 64 << 20, ..Shared::default() },
+            deadlines: Deadlines::default(),
+            line_ends: LineEnds::Normalise,
             quota: Quota(None),
         }
     }
@@ -56,8 +62,11 @@ impl Default for Setup {
 pub(crate) struct Server {
     pub(crate) mail: TestStore,
     pub(crate) mx: SocketAddr,
+    /// Behind a proxy on this machine.
+    pub(crate) proxied_mx: SocketAddr,
     pub(crate) submission: SocketAddr,
     pub(crate) submissions: SocketAddr,
+    pub(crate) lmtp: SocketAddr,
     /// To be trusted by clients.
     pub(crate) authority: CertificateDer<'static>,
     pub(crate) shutdown: Shutdown,
@@ -76,11 +85,15 @@ impl Server {
         let ids = rising_ids(&mail);
         mail.block_on(async {
             let services = services(&mail, &setup, ids).await;
-            for kind in [Kind::Mx, Kind::Submission, Kind::Submissions] {
+            let kinds = [Kind::Mx, Kind::Mx, Kind::Submission, Kind::Submissions, Kind::Lmtp];
+            for (number, kind) in kinds.into_iter().enumerate() {
                 let refusal: &[u8] =
                     if kind == Kind::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
                 let any = "127.0.0.1:0".parse().unwrap();
-                let listener = Listener::bind(any, "test", setup.limits, refusal).await.unwrap();
+                let mut listener = Listener::bind(any, "test", setup.limits, refusal).await.unwrap();
+                if number == 1 {
+                    listener = listener.behind(vec!["127.0.0.1".parse().unwrap()]);
+                }
                 addresses.push(listener.address().unwrap());
                 let mode = Mode { settings: settings(kind, &setup), tls: Some(tls.clone()) };
                 let services = services.clone();
@@ -88,8 +101,18 @@ impl Server {
                 running.push(tokio::spawn(listener.run(shutdown.ending(), serve)));
             }
         });
-        let (mx, submission, submissions) = (addresses[0], addresses[1], addresses[2]);
-        Self { mail, mx, submission, submissions, authority, shutdown, running }
+        let [mx, proxied_mx, submission, submissions, lmtp] = addresses[..] else {
+            unreachable!("five listeners")
+        };
+        Self { mail, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
+    }
+
+    /// An LMTP client that has said hello.
+    pub(crate) fn lmtp_client(&self) -> Client {
+        let mut client = Client::connect(self.lmtp);
+        client.talk("S: 220 mx.example LMTP\nC: LHLO relay.example");
+        client.reply();
+        client
     }
 
     /// A client under TLS that has said hello, on the port for it.
@@ -97,6 +120,14 @@ impl Server {
         let mut client = Client::connect(self.submissions).start_tls(&self.authority);
         client.talk("S: 220 mx.example ESMTP");
         client.ehlo();
+        client
+    }
+
+    /// The same, signed in as ann@example.org.
+    pub(crate) fn ann(&self) -> Client {
+        let mut client = self.tls_client();
+        // base64 of NUL ann@example.org NUL secret
+        client.talk("C: AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBzZWNyZXQ=\nS: 235 2.7.0 Signed in");
         client
     }
 
@@ -196,9 +227,10 @@ pub(crate) fn home(address: &str) -> AccountHome {
 }
 
 fn settings(kind: Kind, setup: &Setup) -> Arc<Settings> {
-    let mut settings = Settings::new("mx.example".parse().unwrap(), kind);
-    settings.offers.start_tls = true;
+    let mut settings = hikyaku_smtp_server::settings("mx.example".parse().unwrap(), kind, true);
     settings.limits.size_bytes = setup.size_bytes;
+    settings.deadlines = setup.deadlines;
+    settings.line_ends = setup.line_ends;
     Arc::new(settings)
 }
 
@@ -220,7 +252,11 @@ async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
         ids: Arc::new(ids),
         clock: Arc::new(ManualClock::at(mail.clock.now())),
         random: Arc::new(SeededRandom::new(9)),
-        budget: Budget::new(setup.budget, usize::try_from(setup.size_bytes).unwrap()),
+        isolation: Arc::new(Isolation::new(
+            setup.shared,
+            usize::try_from(setup.size_bytes).unwrap(),
+            Metrics::default(),
+        )),
     }
 }
 

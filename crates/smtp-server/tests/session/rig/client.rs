@@ -5,7 +5,7 @@
 //! - `S:` a reply line that must be the next one; `…` at its end stands for anything.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,18 @@ impl Client {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         Self { stream: Stream::Plain(socket), pending: Vec::new() }
+    }
+
+    /// Connects as a proxy for this client, and says hello.
+    pub(crate) fn hello_from(proxied: SocketAddr, client: Ipv4Addr) -> Self {
+        let mut connection = Self::connect(proxied);
+        // Version 2, PROXY, TCP over IPv4, 12 octets of addresses and ports.
+        let header =
+            [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &client.octets(), &[127, 0, 0, 1, 48, 57, 0, 25]];
+        connection.write(&header.concat());
+        connection.talk("S: 220 mx.example ESMTP");
+        connection.ehlo();
+        connection
     }
 
     /// Connects, and says hello.
@@ -116,6 +128,17 @@ impl Client {
         written.expect("the server reads");
     }
 
+    /// Writes these bytes again and again until the server closes the connection.
+    pub(crate) fn write_until_closed(self, bytes: &[u8]) {
+        let Stream::Plain(mut socket) = self.stream else { panic!("in clear only") };
+        socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        wait_for("the server to close", || {
+            let is_open = socket.write_all(bytes).is_ok();
+            // What it says meanwhile does not matter; nothing yet is an error, too.
+            !is_open || socket.read(&mut [0; 100]).is_ok_and(|count| count == 0)
+        });
+    }
+
     /// The next line must be this one.
     fn expect(&mut self, expected: &str) {
         let line = self.line();
@@ -127,7 +150,7 @@ impl Client {
     }
 
     /// The lines of the next reply.
-    fn reply(&mut self) -> Vec<String> {
+    pub(crate) fn reply(&mut self) -> Vec<String> {
         let mut lines = vec![self.line()];
         while lines[lines.len() - 1].as_bytes()[3] == b'-' {
             lines.push(self.line());
@@ -161,6 +184,14 @@ impl Client {
         let count = count.expect("the server answers, or closes the connection in order");
         self.pending.extend_from_slice(&bytes[..count]);
         count
+    }
+
+    /// Ends the connection without TLS's farewell, as when the line breaks: nothing shows the
+    /// server that its replies were read.
+    pub(crate) fn break_off(self) {
+        let Stream::Tls(tls) = self.stream else { panic!("under TLS only") };
+        let (_, socket) = tls.into_parts();
+        drop(socket);
     }
 
     /// Drops the connection when replies have come that end in `end`, without reading them:

@@ -1,9 +1,15 @@
 //! The whole server on both engines: what clients are told, and what is in the mailboxes.
 
+mod extensions;
+mod isolation;
+mod lmtp;
 mod rig;
+mod submission;
 
 use hikyaku_mailstore::Quota;
 use hikyaku_net::Limits;
+use hikyaku_smtp_proto::content::LineEnds;
+use hikyaku_smtp_server::Limits as Shared;
 use hikyaku_testkit::{TestStore, both_engines};
 use rig::client::Client;
 use rig::{PASSWORD, Server, Setup, accepted, home, wait_for};
@@ -25,6 +31,9 @@ both_engines! {
     what_was_sent_in_clear_does_not_count_under_tls
     dots_and_line_ends
     what_looks_like_an_end_is_content
+    ends_that_come_in_pieces_are_content
+    bare_line_ends_may_be_refused
+    mail_that_comes_back_is_refused
     too_large_a_content_is_refused
     a_closed_store_defers
     connections_beyond_the_limit_are_told
@@ -38,6 +47,11 @@ both_engines! {
 const MAIL: &str = "From: Stranger <stranger@client.example>\r\n\
                     Message-ID: <1@client.example>\r\n\
                     Subject: Hello\r\n\r\n.A line with a dot.\r\n\r\n..\r\nThe end\r\n";
+
+/// With all that a submission needs.
+const OWN_MAIL: &str = "From: Ann <ann@example.org>\r\n\
+                        Message-ID: <1@example.org>\r\n\
+                        Date: Tue, 24 Nov 2026 12:00:00 +0000\r\n\r\nHello\r\n";
 
 fn a_strangers_mail_is_in_the_inbox_byte_for_byte(mail: TestStore) {
     let server = Server::start(mail);
@@ -327,7 +341,7 @@ fn submission_needs_tls_and_a_password(mail: TestStore) {
          C: AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBzZWNyZXQ=
          S: 235 2.7.0 Signed in",
     );
-    accepted(&client.mail("ann@example.org", &["bob@example.org"], MAIL.as_bytes()));
+    accepted(&client.mail("ann@example.org", &["bob@example.org"], OWN_MAIL.as_bytes()));
     let inbox = server.inbox("bob@example.org");
     assert!(inbox[0].contains(" with ESMTPSA id ") && inbox[0].contains("\r\n\ttls TLS_"), "{}", inbox[0]);
     client.talk("C: QUIT\nS: 221 2.0.0 Bye");
@@ -360,8 +374,8 @@ fn an_account_submits_as_itself(mail: TestStore) {
          C: RSET
          S: 250 2.0.0 OK",
     );
-    accepted(&client.mail("ann@example.org", &["carol@example.net"], MAIL.as_bytes()));
-    assert!(server.inbox("carol@example.net")[0].ends_with(MAIL));
+    accepted(&client.mail("ann@example.org", &["carol@example.net"], OWN_MAIL.as_bytes()));
+    assert!(server.inbox("carol@example.net")[0].ends_with(OWN_MAIL));
     drop(client);
 
     // Acting for another, base64 of carol@example.net NUL ann@example.org NUL secret
@@ -453,6 +467,105 @@ fn what_looks_like_an_end_is_content(mail: TestStore) {
         assert!(!message.contains("\n\n") && !message.contains("\r\r"), "{message:?}");
     }
     assert!(server.inbox("bob@example.org").is_empty());
+    drop(client);
+    server.end();
+}
+
+/// What other servers were seen to take for the end of the content.
+const ENDS: [&str; 16] = [
+    "\n.\n",
+    "\n.\r\n",
+    "\r.\r",
+    "\r.\r\n",
+    "\r\n.\n",
+    "\r\n.\r",
+    "\n.\r",
+    "\r.\n",
+    "\r\n\n.\r\n",
+    "\r\n\r.\r\n",
+    "\r\n.\r\r\n",
+    "\r\n.\n\r\n",
+    "\r\n. \r\n",
+    "\r\n ..\r\n",
+    "\r\n..\r\n",
+    "\n\r.\n\r",
+];
+
+fn ends_that_come_in_pieces_are_content(mail: TestStore) {
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    for (n, end) in ENDS.iter().enumerate() {
+        client.talk(
+            "C: MAIL FROM:<stranger@client.example>
+             S: 250 2.1.0 Sender OK
+             C: RCPT TO:<ann@example.org>
+             S: 250 2.1.5 Recipient OK
+             C: DATA
+             S: 354 End with <CRLF>.<CRLF>",
+        );
+        client.write(format!("Subject: {n}\r\n\r\ntext").as_bytes());
+        for octet in end.as_bytes() {
+            client.write(&[*octet]);
+        }
+        client.write(b"MAIL FROM:<boss@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n\r\n");
+        for octet in b"\r\n.\r\nNOOP\r\n" {
+            client.write(&[*octet]);
+        }
+        accepted(&client.line());
+        client.talk("S: 250 2.0.0 OK");
+    }
+    let inbox = server.inbox("ann@example.org");
+    assert_eq!(inbox.len(), ENDS.len());
+    assert!(inbox.iter().all(|message| message.ends_with("RCPT TO:<bob@example.org>\r\nDATA\r\n\r\n\r\n")));
+    assert!(server.inbox("bob@example.org").is_empty());
+    drop(client);
+    server.end();
+}
+
+fn bare_line_ends_may_be_refused(mail: TestStore) {
+    let server = Server::start_with(mail, Setup { line_ends: LineEnds::Refuse, ..Setup::default() });
+    let mut client = Client::hello(server.mx);
+    for (n, end) in ENDS.iter().enumerate() {
+        client.talk(
+            "C: MAIL FROM:<stranger@client.example>
+             S: 250 2.1.0 Sender OK
+             C: RCPT TO:<ann@example.org>
+             S: 250 2.1.5 Recipient OK
+             C: DATA
+             S: 354 End with <CRLF>.<CRLF>",
+        );
+        client.write(format!("Subject: {n}\r\n\r\ntext{end}QUIT\r\n.\r\nNOOP\r\n").as_bytes());
+        let has_bare = end.replace("\r\n", "").contains(['\r', '\n']);
+        match has_bare {
+            true => client.talk("S: 550 5.6.11 Lines must end with CRLF"),
+            false => assert!(client.line().starts_with("250 2.0.0 Accepted as ")),
+        }
+        client.talk("S: 250 2.0.0 OK");
+    }
+    assert_eq!(server.inbox("ann@example.org").len(), 3);
+    drop(client);
+    server.end();
+}
+
+fn mail_that_comes_back_is_refused(mail: TestStore) {
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    accepted(&client.mail("stranger@client.example", &["ann@example.org"], MAIL.as_bytes()));
+    let delivered = server.inbox("ann@example.org").remove(0);
+    let reply = client.mail("forwarder@client.example", &["ann@example.org"], delivered.as_bytes());
+    assert_eq!(reply, "554 5.4.6 Routing loop: this message was delivered to its recipient before");
+    // It may go to somebody else.
+    accepted(&client.mail("forwarder@client.example", &["bob@example.org"], delivered.as_bytes()));
+    // Of LMTP recipients only the one is refused.
+    let mut client = server.lmtp_client();
+    client.content("x@client.example", &["ann@example.org", "carol@example.net"], delivered.as_bytes());
+    client.talk("S: 554 5.4.6 Routing loop: this message was delivered to its recipient before");
+    accepted(&client.line());
+    // RFC 5321 section 6.3: so many hops are a loop, too.
+    let hops = "Received: from a.example by b.example\r\n".repeat(101);
+    let reply = client.mail("x@client.example", &["ann@example.org"], hops.as_bytes());
+    assert_eq!(reply, "554 5.4.6 Routing loop: too many Received fields");
+    assert_eq!(server.inbox("ann@example.org").len(), 1);
     drop(client);
     server.end();
 }
@@ -576,7 +689,8 @@ fn what_was_sent_before_the_reply_does_not_show_that_it_came(mail: TestStore) {
 }
 
 fn idle_sessions_need_no_room(mail: TestStore) {
-    let setup = Setup { size_bytes: 1 << 20, budget: 2 << 20, ..Setup::default() };
+    let shared = Shared { content_bytes: 2 << 20, ..Shared::default() };
+    let setup = Setup { size_bytes: 1 << 20, shared, ..Setup::default() };
     let server = Server::start_with(mail, setup);
     // More than there are steps of room.
     let idle: Vec<Client> = (0..60).map(|_| Client::hello(server.mx)).collect();
@@ -585,7 +699,8 @@ fn idle_sessions_need_no_room(mail: TestStore) {
 }
 
 fn large_contents_at_once_do_not_wait_for_each_other_for_ever(mail: TestStore) {
-    let setup = Setup { size_bytes: 1 << 20, budget: 2 << 20, ..Setup::default() };
+    let shared = Shared { content_bytes: 2 << 20, ..Shared::default() };
+    let setup = Setup { size_bytes: 1 << 20, shared, ..Setup::default() };
     let server = Server::start_with(mail, setup);
     let address = server.mx;
     let senders: Vec<_> = (0..8)
