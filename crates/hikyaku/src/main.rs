@@ -6,6 +6,7 @@ mod demo;
 mod listen;
 mod maintenance;
 mod make;
+mod sender_check;
 mod serve;
 mod services;
 
@@ -47,6 +48,15 @@ enum Command {
 enum Check {
     /// Compare databases and objects in both directions.
     Store(Place),
+    /// Check whether a client may send for a domain (SPF), step by step.
+    Spf(sender_check::Question),
+    /// Check who really sent a message (SPF, DKIM, DMARC, ARC), step by step.
+    Message {
+        /// The message as it was received.
+        file: PathBuf,
+        #[command(flatten)]
+        question: sender_check::Question,
+    },
 }
 
 /// Where an installation is.
@@ -81,6 +91,8 @@ fn main() -> anyhow::Result<()> {
         Command::Make(what) => make::run(what),
         Command::Migrate(place) => migrate(&place),
         Command::Check(Check::Store(place)) => check::store(&place.data, &place.location()),
+        Command::Check(Check::Spf(question)) => sender_check::check_spf(&question),
+        Command::Check(Check::Message { file, question }) => sender_check::check_message(&file, &question),
     }
 }
 

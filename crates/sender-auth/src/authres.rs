@@ -77,7 +77,9 @@ impl AuthenticationResults {
         let authserv_id = match parts.next()? {
             [Token::Word(id)] => id.clone(),
             // `authres-version`
-            [Token::Word(id), Token::Word(version)] if version.bytes().all(|octet| octet.is_ascii_digit()) => {
+            [Token::Word(id), Token::Word(version)]
+                if version.bytes().all(|octet| octet.is_ascii_digit()) =>
+            {
                 id.clone()
             }
             _ => return None,
@@ -104,12 +106,12 @@ impl AuthenticationResults {
         for result in &self.results {
             printer.text.push_str(";\r\n");
             printer.column = 0;
-            printer.word(&format!("{}={}", result.method, result.result));
+            printer.word(&format!("{}={}", keyword(&result.method), keyword(&result.result)));
             if let Some(reason) = &result.reason {
                 printer.word(&format!("reason={}", quoted(reason)));
             }
             for (property, text) in &result.properties {
-                printer.word(&format!("{property}={}", value(text)));
+                printer.word(&format!("{}={}", keyword(property), value(text)));
             }
         }
         printer.text.push_str("\r\n");
@@ -135,7 +137,8 @@ pub fn fields_claiming(header: Header<'_>, authserv_id: &str) -> Vec<Range<u32>>
         None => true,
     };
     let fields = header.all("Authentication-Results").filter(|field| claims(field.value));
-    let range = |span: hikyaku_mime::Span| Some(u32::try_from(span.start).ok()?..u32::try_from(span.end).ok()?);
+    let range =
+        |span: hikyaku_mime::Span| Some(u32::try_from(span.start).ok()?..u32::try_from(span.end).ok()?);
     fields.filter_map(|field| range(field.span)).collect()
 }
 
@@ -268,12 +271,24 @@ impl Printer {
 
 /// `value`, or an address: as it stands if all its characters are harmless.
 fn value(text: &str) -> String {
-    let harmless = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'+' | b'@');
+    let harmless =
+        |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'+' | b'@');
     if !text.is_empty() && text.len() <= MAX_VALUE && text.bytes().all(harmless) {
         text.to_owned()
     } else {
         quoted(text)
     }
+}
+
+/// Names of methods, results and properties: `Keyword` of RFC 5321 section 4.1.2, and dots.
+/// Ours are; of a name that was read, what is not becomes a hyphen.
+fn keyword(text: &str) -> String {
+    let is_kept =
+        |character: &char| character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_');
+    let kept =
+        text.chars().take(MAX_VALUE).map(|character| if is_kept(&character) { character } else { '-' });
+    let kept: String = kept.collect();
+    if kept.is_empty() { "-".to_owned() } else { kept }
 }
 
 /// `quoted-string`; what it cannot hold becomes a question mark.
@@ -323,9 +338,21 @@ mod tests {
         for (text, id, has) in [
             ("example.org 1; none", "example.org", None),
             ("example.com;\r\n spf=pass smtp.mailfrom=example.net", "example.com", Some(("spf", "pass"))),
-            ("example.com; auth=pass (cram-md5) smtp.auth=sender@example.net;\r\n spf=pass smtp.mailfrom=example.net", "example.com", Some(("auth", "pass"))),
-            ("foo.example.net (foobar) 1 (baz);\r\n dkim (Because I like it) / 1 (One yay) = (wait for it) fail", "foo.example.net", None),
-            ("(comment (nested) \\) ) id (x); dkim/1=fail reason=\"bad; signature\" policy.dkim-rules=x", "id", Some(("dkim", "fail"))),
+            (
+                "example.com; auth=pass (cram-md5) smtp.auth=sender@example.net;\r\n spf=pass smtp.mailfrom=example.net",
+                "example.com",
+                Some(("auth", "pass")),
+            ),
+            (
+                "foo.example.net (foobar) 1 (baz);\r\n dkim (Because I like it) / 1 (One yay) = (wait for it) fail",
+                "foo.example.net",
+                None,
+            ),
+            (
+                "(comment (nested) \\) ) id (x); dkim/1=fail reason=\"bad; signature\" policy.dkim-rules=x",
+                "id",
+                Some(("dkim", "fail")),
+            ),
             (" \"quoted id\" ; DMARC = PASS ", "quoted id", Some(("dmarc", "pass"))),
         ] {
             let parsed = AuthenticationResults::parse(text.as_bytes());
@@ -339,7 +366,8 @@ mod tests {
             }
             assert_eq!(claimed_id(text.as_bytes()).as_deref(), Some(id));
         }
-        for text in ["", ";", "id; spf", "id; spf=", "id; =pass", "id; (", "id; spf=\"pass", "(", "id; a=b c"] {
+        for text in ["", ";", "id; spf", "id; spf=", "id; =pass", "id; (", "id; spf=\"pass", "(", "id; a=b c"]
+        {
             assert_eq!(AuthenticationResults::parse(text.as_bytes()), None, "{text}");
         }
     }
@@ -356,7 +384,8 @@ mod tests {
                        Authentication-Results:\r\n\
                        Subject: x\r\n\r\nAuthentication-Results: mx.example; none\r\n";
         let ranges = fields_claiming(Header::of_content(content.as_bytes()), "mx.example");
-        let found: Vec<&str> = ranges.iter().map(|range| &content[range.start as usize..range.end as usize]).collect();
+        let found: Vec<&str> =
+            ranges.iter().map(|range| &content[range.start as usize..range.end as usize]).collect();
         assert_eq!(
             found,
             [
@@ -372,8 +401,9 @@ mod tests {
     fn result() -> impl Strategy<Value = MethodResult> {
         let word = "[a-z][a-z0-9-]{0,8}";
         let properties = proptest::collection::vec(("[a-z]{1,6}\\.[a-z]{1,6}", "[ -~]{0,30}"), 0..4);
-        (word, word, proptest::option::of("[ -~]{0,100}"), properties)
-            .prop_map(|(method, result, reason, properties)| MethodResult { method, result, reason, properties })
+        (word, word, proptest::option::of("[ -~]{0,100}"), properties).prop_map(
+            |(method, result, reason, properties)| MethodResult { method, result, reason, properties },
+        )
     }
 
     proptest! {

@@ -164,7 +164,8 @@ impl From<KeyError> for Refusal {
 /// Verifies the signatures of a message, in their order.
 pub async fn verify(dns: &impl Dns, message: &Message<'_>, now_secs: i64) -> Vec<Verified> {
     let fields = message.fields().iter().filter(|field| field.is("DKIM-Signature"));
-    let candidates = fields.enumerate().map(|(number, field)| verify_one(dns, message, field, number, now_secs));
+    let candidates =
+        fields.enumerate().map(|(number, field)| verify_one(dns, message, field, number, now_secs));
     all(candidates).await
 }
 
@@ -319,7 +320,13 @@ fn header_digest(
         });
         if let Some((field, taken)) = found {
             *taken = true;
-            canonical::field(signature.header_form, message.text_of(field), field.name, field.value, &mut text);
+            canonical::field(
+                signature.header_form,
+                message.text_of(field),
+                field.name,
+                field.value,
+                &mut text,
+            );
         }
         if text.len() > 4096 {
             hash.update(&text);

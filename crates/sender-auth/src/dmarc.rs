@@ -75,6 +75,16 @@ pub enum Mechanism {
     Dkim,
 }
 
+impl Mechanism {
+    /// `spf` or `dkim`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spf => "spf",
+            Self::Dkim => "dkim",
+        }
+    }
+}
+
 /// What DMARC says. Of several authors this is the one who decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dmarc {
@@ -148,7 +158,9 @@ fn author_domains(message: &Message<'_>) -> Result<Vec<Name>, &'static str> {
         for entry in addresses(field.value) {
             let Entry::Mailbox(mailbox) = entry else { continue };
             let domain = Name::parse_bytes(&mailbox.domain);
-            let Some(domain) = domain.filter(|name| is_toplabel(name.last_labels(1).as_str())) else { continue };
+            let Some(domain) = domain.filter(|name| is_toplabel(name.last_labels(1).as_str())) else {
+                continue;
+            };
             if !domains.contains(&domain) {
                 domains.push(domain);
             }

@@ -140,7 +140,8 @@ pub(crate) fn reverse_name(ip: IpAddr) -> Option<Name> {
             format!("{d}.{c}.{b}.{a}.in-addr.arpa")
         }
         IpAddr::V6(v6) => {
-            let nibbles = v6.octets().into_iter().rev().map(|octet| format!("{:x}.{:x}.", octet & 15, octet >> 4));
+            let nibbles =
+                v6.octets().into_iter().rev().map(|octet| format!("{:x}.{:x}.", octet & 15, octet >> 4));
             nibbles.collect::<String>() + "ip6.arpa"
         }
     };

@@ -165,8 +165,7 @@ impl Results {
 }
 
 fn dkim_result(verified: &dkim::Verified) -> MethodResult {
-    let mut result =
-        MethodResult::new("dkim", verified.outcome.as_str()).because(verified.reason.as_deref());
+    let mut result = MethodResult::new("dkim", verified.outcome.as_str()).because(verified.reason.as_deref());
     if let Some(domain) = &verified.domain {
         result = result.with("header.d", domain);
     }

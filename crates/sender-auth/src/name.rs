@@ -26,7 +26,8 @@ impl Name {
         let is_label = |label: &str| {
             (1..=63).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_graphic())
         };
-        (text.len() <= MAX_NAME && text.split('.').all(is_label)).then(|| Self(text.to_ascii_lowercase().into()))
+        (text.len() <= MAX_NAME && text.split('.').all(is_label))
+            .then(|| Self(text.to_ascii_lowercase().into()))
     }
 
     /// As [`Name::parse`]; bytes that are no UTF-8 are no name.

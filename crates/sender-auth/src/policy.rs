@@ -158,7 +158,9 @@ fn excuse(results: &Results, forwarders: &Forwarders) -> Option<Reason> {
     }
     let is_trusted = |name: &Name| forwarders.domains.iter().any(|domain| name.is_within(domain));
     let signers = results.dkim.iter().filter(|verified| verified.outcome == dkim::Outcome::Pass);
-    if let Some(signer) = signers.filter_map(|verified| verified.domain.as_ref()).find(|name| is_trusted(name)) {
+    if let Some(signer) =
+        signers.filter_map(|verified| verified.domain.as_ref()).find(|name| is_trusted(name))
+    {
         return Some(Reason::TrustedSigner(signer.clone()));
     }
     let chain = Some(&results.arc).filter(|arc| arc.outcome == arc::Outcome::Pass)?;

@@ -15,8 +15,7 @@ where
         Waiting(Pin<Box<F>>),
         Done(F::Output),
     }
-    let mut slots: Vec<Slot<F>> =
-        futures.into_iter().map(|future| Slot::Waiting(Box::pin(future))).collect();
+    let mut slots: Vec<Slot<F>> = futures.into_iter().map(|future| Slot::Waiting(Box::pin(future))).collect();
     poll_fn(|context| {
         let mut pending = false;
         for slot in &mut slots {

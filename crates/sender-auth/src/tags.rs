@@ -28,15 +28,15 @@ impl<'a> Tags<'a> {
         let mut pieces = text.split(|&octet| octet == b';').peekable();
         let mut at = 0;
         while let Some(piece) = pieces.next() {
-            if piece.trim_ascii().is_empty() && pieces.peek().is_none() && !tags.is_empty() {
+            if trim(piece).is_empty() && pieces.peek().is_none() && !tags.is_empty() {
                 break;
             }
             let equals = piece.iter().position(|&octet| octet == b'=')?;
             let (name, raw) = piece.split_at_checked(equals)?;
-            let tag = Tag { name: name.trim_ascii(), raw: raw.get(1..)?, start: at + equals + 1 };
+            let tag = Tag { name: trim(name), raw: raw.get(1..)?, start: at + equals + 1 };
             at += piece.len() + 1;
             let is_new = !tags.iter().any(|known| known.name == tag.name);
-            if !is_name(tag.name) || !is_value(tag.raw.trim_ascii()) || !is_new || tags.len() >= MAX_TAGS {
+            if !is_name(tag.name) || !is_value(tag.raw) || !is_new || tags.len() >= MAX_TAGS {
                 return None;
             }
             tags.push(tag);
@@ -46,7 +46,7 @@ impl<'a> Tags<'a> {
 
     /// The value without white space around it. Names are case-sensitive.
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.find(name).map(|tag| tag.raw.trim_ascii())
+        self.find(name).map(|tag| trim(tag.raw))
     }
 
     /// Where the value lies in the list, with the white space around it: what is taken out of
@@ -69,6 +69,14 @@ impl<'a> Tags<'a> {
         let value = self.get(name)?;
         Some(value.iter().copied().filter(|octet| !octet.is_ascii_whitespace()).collect())
     }
+}
+
+/// Without folding white space at the ends. (`trim_ascii` also takes form feeds.)
+fn trim(text: &[u8]) -> &[u8] {
+    let is_kept = |octet: &u8| !matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
+    let start = text.iter().position(is_kept).unwrap_or(text.len());
+    let end = text.iter().rposition(is_kept).map_or(start, |last| last + 1);
+    text.get(start..end).unwrap_or_default()
 }
 
 /// `ALPHA *ALNUMPUNC`.
@@ -107,7 +115,10 @@ mod tests {
 
     #[test]
     fn what_is_no_list() {
-        for text in ["", ";", "a", "a=1;;b=2", ";a=1", "a=1;a=2", "1a=1", "a b=1", "=1", "a=1;;", "a=\u{1}"] {
+        for text in [
+            "", ";", "a", "a=1;;b=2", ";a=1", "a=1;a=2", "1a=1", "a b=1", "=1", "a=1;;", "a=\u{1}",
+            "a=1\u{c}",
+        ] {
             assert_eq!(Tags::parse(text.as_bytes()), None, "{text:?}");
         }
         let many: String = (0..100).map(|number| format!("t{number}=;")).collect();

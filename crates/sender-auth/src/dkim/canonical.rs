@@ -87,9 +87,12 @@ fn without_line_end(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
-/// The lines of a text, without their ends.
+/// The lines of a text, without their ends. The last has none, so a CR there is an octet.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&octet| octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    text.split_inclusive(|&octet| octet == b'\n').map(|line| match line.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => line,
+    })
 }
 
 /// Feeds the canonical form of `body` to `sink`, and gives its length.
@@ -275,8 +278,11 @@ mod tests {
             ("B", "B : Y\t\r\n\tZ  \r\n", "B : Y\t\r\n\tZ  \r\n", "b:Y Z\r\n"),
             ("Subject", "Subject: a\n b\n", "Subject: a\r\n b\r\n", "subject:a b\r\n"),
             ("X", "X:", "X:\r\n", "x:\r\n"),
+            ("X", "X: a\r\r\n", "X: a\r\r\n", "x:a\r\r\n"),
         ] {
             let value = &text[text.find(':').unwrap() + 1..];
+            let value =
+                value.strip_suffix('\n').map_or(value, |value| value.strip_suffix('\r').unwrap_or(value));
             for (form, expected) in [(Canonical::Simple, simple), (Canonical::Relaxed, relaxed)] {
                 let mut canonical = Vec::new();
                 field(form, text.as_bytes(), name.as_bytes(), value.as_bytes(), &mut canonical);

@@ -122,9 +122,7 @@ impl Public {
                 bits if bits > MAX_RSA_BITS => Err(KeyError::TooLarge(bits)),
                 bits => Ok(Self::Rsa { der: octets, bits }),
             },
-            Algorithm::Ed25519Sha256 => {
-                octets.try_into().map(Self::Ed25519).map_err(|_| KeyError::Syntax)
-            }
+            Algorithm::Ed25519Sha256 => octets.try_into().map(Self::Ed25519).map_err(|_| KeyError::Syntax),
         }
     }
 }
@@ -185,7 +183,11 @@ mod tests {
         for (text, algorithm, expected) in [
             (format!("v=DKIM1; k=rsa; p={RSA_1024}"), RsaSha256, Ok((1024, false, false))),
             (format!("p={RSA_1024}; t=y:s; n=note"), RsaSha256, Ok((1024, true, true))),
-            (format!("k=ed25519; p={ED25519_KEY}; h=sha1:sha256; s=email"), Ed25519Sha256, Ok((256, false, false))),
+            (
+                format!("k=ed25519; p={ED25519_KEY}; h=sha1:sha256; s=email"),
+                Ed25519Sha256,
+                Ok((256, false, false)),
+            ),
             ("v=DKIM1; p=".to_owned(), RsaSha256, Err(KeyError::Revoked)),
             (format!("p={RSA_1024}; v=DKIM1"), RsaSha256, Err(KeyError::Syntax)),
             (format!("v=DKIM2; p={RSA_1024}"), RsaSha256, Err(KeyError::Syntax)),

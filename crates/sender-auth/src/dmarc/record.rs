@@ -168,7 +168,10 @@ impl Reading {
             "adkim" if is("s") => record.dkim = Alignment::Strict,
             "aspf" if is("s") => record.spf = Alignment::Strict,
             "pct" => record.percent = value.parse().ok().filter(|percent| *percent <= 100),
-            "rua" => record.report_to = value.split(',').map(str::trim).filter(|uri| is_uri(uri)).map(str::to_owned).collect(),
+            "rua" => {
+                let uris = value.split(',').map(str::trim).filter(|uri| is_uri(uri));
+                record.report_to = uris.map(str::to_owned).collect();
+            }
             _ => {}
         }
     }

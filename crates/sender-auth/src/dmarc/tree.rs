@@ -13,11 +13,8 @@ const LABELS_KEPT: usize = 7;
 /// The names that are asked, from the longest: at most 8.
 pub(super) fn targets(start: &Name) -> Vec<Name> {
     let mut targets = vec![start.clone()];
-    let mut next = if start.label_count() > LABELS_KEPT {
-        Some(start.last_labels(LABELS_KEPT))
-    } else {
-        start.parent()
-    };
+    let mut next =
+        if start.label_count() > LABELS_KEPT { Some(start.last_labels(LABELS_KEPT)) } else { start.parent() };
     while let Some(name) = next {
         next = name.parent();
         targets.push(name);
@@ -169,24 +166,69 @@ mod tests {
     async fn organizational_domains_and_records() {
         let rows: [Row<'_>; 13] = [
             // The three examples of section 4.10.2.
-            (&[("mail.example.com", "p=none"), ("example.com", "p=none")], "a.mail.example.com", "example.com", Some("example.com")),
-            (&[("mail.example.com", "p=none; psd=n"), ("example.com", "p=none")], "a.mail.example.com", "mail.example.com", Some("mail.example.com")),
+            (
+                &[("mail.example.com", "p=none"), ("example.com", "p=none")],
+                "a.mail.example.com",
+                "example.com",
+                Some("example.com"),
+            ),
+            (
+                &[("mail.example.com", "p=none; psd=n"), ("example.com", "p=none")],
+                "a.mail.example.com",
+                "mail.example.com",
+                Some("mail.example.com"),
+            ),
             (&[("com", "p=reject; psd=y")], "a.mail.example.com", "example.com", Some("com")),
             // Section 4.10.2 rule 2.
-            (&[("example.com", "p=none; psd=y")], "mail.example.com", "mail.example.com", Some("example.com")),
+            (
+                &[("example.com", "p=none; psd=y")],
+                "mail.example.com",
+                "mail.example.com",
+                Some("example.com"),
+            ),
             // A public suffix that sends mail itself.
             (&[("com", "p=reject; psd=y")], "com", "com", Some("com")),
-            (&[("example.com", "p=none; psd=y"), ("com", "p=none; psd=y")], "example.com", "example.com", Some("example.com")),
+            (
+                &[("example.com", "p=none; psd=y"), ("com", "p=none; psd=y")],
+                "example.com",
+                "example.com",
+                Some("example.com"),
+            ),
             // The author's own record applies, whatever the organization is.
-            (&[("a.example.com", "p=none"), ("example.com", "p=reject")], "a.example.com", "example.com", Some("a.example.com")),
-            (&[("a.example.com", "p=none; psd=n"), ("example.com", "p=reject")], "a.example.com", "a.example.com", Some("a.example.com")),
+            (
+                &[("a.example.com", "p=none"), ("example.com", "p=reject")],
+                "a.example.com",
+                "example.com",
+                Some("a.example.com"),
+            ),
+            (
+                &[("a.example.com", "p=none; psd=n"), ("example.com", "p=reject")],
+                "a.example.com",
+                "a.example.com",
+                Some("a.example.com"),
+            ),
             // A suffix with a record of its organization below.
-            (&[("example.co.uk", "p=none"), ("uk", "p=reject; psd=y")], "a.example.co.uk", "co.uk", Some("uk")),
-            (&[("co.uk", "p=reject; psd=y"), ("uk", "p=none; psd=y")], "a.example.co.uk", "example.co.uk", Some("co.uk")),
+            (
+                &[("example.co.uk", "p=none"), ("uk", "p=reject; psd=y")],
+                "a.example.co.uk",
+                "co.uk",
+                Some("uk"),
+            ),
+            (
+                &[("co.uk", "p=reject; psd=y"), ("uk", "p=none; psd=y")],
+                "a.example.co.uk",
+                "example.co.uk",
+                Some("co.uk"),
+            ),
             // Records that are none.
             (&[("example.com", "p=bogus")], "a.example.com", "a.example.com", None),
             (&[], "a.example.com", "a.example.com", None),
-            (&[("example.com", "p=none"), ("example.com", "p=reject")], "a.example.com", "a.example.com", None),
+            (
+                &[("example.com", "p=none"), ("example.com", "p=reject")],
+                "a.example.com",
+                "a.example.com",
+                None,
+            ),
         ];
         for (records, start, organization, applies) in rows {
             let mut dns = Table::default();

@@ -78,8 +78,7 @@ impl Network {
         options.cache_size = LIBRARY_CACHE;
         // Names of mail are names of DNS, whatever this machine calls its neighbours.
         options.use_hosts_file = ResolveHosts::Never;
-        let mut builder =
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
         let resolver = builder.build().map_err(NetworkError::Start)?;
         Ok(Self { resolver, cache: Mutex::default() })

@@ -61,10 +61,9 @@ impl Table {
             let name = Name::parse(name).ok_or_else(|| TableError::Name(name.clone()))?;
             let entry = table.names.entry(name.clone()).or_default();
             for record in records.as_array().ok_or(TableError::Form)? {
-                entry.read(record).ok_or_else(|| TableError::Record {
-                    name: name.clone(),
-                    record: record.to_string(),
-                })?;
+                entry
+                    .read(record)
+                    .ok_or_else(|| TableError::Record { name: name.clone(), record: record.to_string() })?;
             }
         }
         Ok(table)
@@ -177,7 +176,8 @@ mod tests {
                 "broken.example.": [{"type": "CNAME", "data": "nowhere.example."}]}"#,
         )
         .unwrap();
-        let answer = |name, kind| table.answer(&Name::parse(name).unwrap(), kind).map(|records| records.to_vec());
+        let answer =
+            |name, kind| table.answer(&Name::parse(name).unwrap(), kind).map(|records| records.to_vec());
         let mx = Data::Mx { preference: 10, exchange: Name::parse("mx.example") };
         for (name, kind, expected) in [
             ("example", Kind::Txt, Ok(Data::Txt((*b"v=spf1 -all").into()))),

@@ -113,7 +113,9 @@ impl<D: Dns> Check<'_, D> {
         let target = self.target(Some(redirect), domain).await?;
         let target = target.ok_or_else(|| Problem::permanent("redirect leads to no domain"))?;
         match self.record_of(target.clone(), may_explain).await? {
-            Outcome::None => Err(Problem::permanent(format!("{target}, the target of redirect, has no record"))),
+            Outcome::None => {
+                Err(Problem::permanent(format!("{target}, the target of redirect, has no record")))
+            }
             outcome => Ok(outcome),
         }
     }
@@ -251,7 +253,8 @@ impl<D: Dns> Check<'_, D> {
             return None;
         }
         let text = MacroString::parse(std::str::from_utf8(text).ok()?)?;
-        let validated = if needs_validated_name(text) { self.validated_name(domain).await } else { String::new() };
+        let validated =
+            if needs_validated_name(text) { self.validated_name(domain).await } else { String::new() };
         let explanation = expand(text, self.facts, domain, &validated);
         // Local parts of an envelope may hold anything; this is shown to people.
         explanation.chars().all(|c| !c.is_control()).then_some(explanation)
@@ -299,8 +302,6 @@ fn outcome_of(qualifier: Qualifier) -> Outcome {
 
 fn has_client(records: Option<&Records>, ip: IpAddr, widths: Widths) -> bool {
     let width = if ip.is_ipv4() { widths.v4 } else { widths.v6 };
-    let has = |record: &Data| {
-        matches!(record, Data::Address(address) if Network::containing(*address, width).contains(ip))
-    };
+    let has = |record: &Data| matches!(record, Data::Address(address) if Network::containing(*address, width).contains(ip));
     records.is_some_and(|records| records.iter().any(has))
 }

@@ -358,9 +358,13 @@ mod tests {
 
     #[test]
     fn which_text_is_a_record() {
-        for (text, expected) in
-            [("v=spf1", true), ("V=sPf1 -all", true), ("v=spf10 -all", false), ("v=spf1-all", false), ("v=spf", false)]
-        {
+        for (text, expected) in [
+            ("v=spf1", true),
+            ("V=sPf1 -all", true),
+            ("v=spf10 -all", false),
+            ("v=spf1-all", false),
+            ("v=spf", false),
+        ] {
             assert_eq!(is_record(text.as_bytes()), expected, "{text}");
         }
     }

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 #[tokio::test]
 async fn validation_suite() {
-    let scenarios: Vec<Value> = serde_json::from_str(include_str!("vectors/arc/validation-tests.json")).unwrap();
+    let scenarios: Vec<Value> =
+        serde_json::from_str(include_str!("../vectors/arc/validation-tests.json")).unwrap();
     let (mut passed, mut failed) = (0, Vec::new());
     for scenario in &scenarios {
         let mut table = Table::default();

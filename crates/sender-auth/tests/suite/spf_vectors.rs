@@ -56,7 +56,8 @@ fn read(kind: &str, value: &Value, has_txt: bool) -> Option<(Kind, Data)> {
 
 #[tokio::test]
 async fn rfc_7208_suite() {
-    let scenarios: Vec<Value> = serde_json::from_str(include_str!("vectors/spf/rfc7208-tests.json")).unwrap();
+    let scenarios: Vec<Value> =
+        serde_json::from_str(include_str!("../vectors/spf/rfc7208-tests.json")).unwrap();
     let (mut passed, mut failed) = (0, Vec::new());
     for scenario in &scenarios {
         let table = table(&scenario["zonedata"]);

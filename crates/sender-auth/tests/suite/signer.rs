@@ -12,33 +12,33 @@ use hikyaku_sender_auth::dns::Table;
 /// The key of RFC 8463 appendix A.2.
 const ED25519_SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
-pub const NOW: i64 = 1_795_491_267;
+pub(crate) const NOW: i64 = 1_795_491_267;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
+pub(crate) enum Algorithm {
     Rsa,
     Ed25519,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     Simple,
     Relaxed,
 }
 
 /// What a signature says beside the hashes.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan<'a> {
-    pub algorithm: Algorithm,
-    pub form: Form,
-    pub domain: &'a str,
-    pub names: &'a str,
+pub(crate) struct Plan<'a> {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) form: Form,
+    pub(crate) domain: &'a str,
+    pub(crate) names: &'a str,
     /// More tags, each with its semicolon: `t=1; `.
-    pub more: &'a str,
+    pub(crate) more: &'a str,
 }
 
 impl Plan<'_> {
-    pub fn of(domain: &str, algorithm: Algorithm) -> Plan<'_> {
+    pub(crate) fn of(domain: &str, algorithm: Algorithm) -> Plan<'_> {
         Plan { algorithm, form: Form::Relaxed, domain, names: "from:to:subject", more: "" }
     }
 }
@@ -81,7 +81,7 @@ fn ed25519() -> Ed25519KeyPair {
 }
 
 /// Publishes both keys of a domain.
-pub fn publish(dns: &mut Table, domain: &str) {
+pub(crate) fn publish(dns: &mut Table, domain: &str) {
     for algorithm in [Algorithm::Rsa, Algorithm::Ed25519] {
         let (_, kind) = algorithm.names();
         let name = Name::parse(&format!("{kind}._domainkey.{domain}")).unwrap();
@@ -90,14 +90,14 @@ pub fn publish(dns: &mut Table, domain: &str) {
 }
 
 /// The message with a DKIM-Signature in front.
-pub fn sign(message: &str, plan: Plan<'_>) -> String {
+pub(crate) fn sign(message: &str, plan: Plan<'_>) -> String {
     let (header, body) = split(message);
     let field = signature_field("DKIM-Signature", "v=1; ", header, body, plan);
     format!("{field}{message}")
 }
 
 /// The message with an ARC set in front that says `results`.
-pub fn seal(message: &str, instance: usize, results: &str, plan: Plan<'_>) -> String {
+pub(crate) fn seal(message: &str, instance: usize, results: &str, plan: Plan<'_>) -> String {
     let (header, body) = split(message);
     let (a, kind) = plan.algorithm.names();
     let results = format!("ARC-Authentication-Results: i={instance}; {results}\r\n");

@@ -54,7 +54,8 @@ async fn signed_messages() {
         assert_eq!(outcomes(&folder("dkim_verifier").join(name), NOW).await, expected, "{name}");
     }
     let files = std::fs::read_dir(folder("dkim_verifier")).unwrap();
-    let messages = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == "eml"));
+    let messages =
+        files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == "eml"));
     assert_eq!(messages.count(), expected.len());
 }
 
@@ -84,7 +85,8 @@ impl Dns for OneKey {
 /// that comes first is right.
 #[tokio::test]
 async fn bodies_of_other_implementations() {
-    let rsa = keys().look_up(&Name::parse("brisbane._domainkey.example.com").unwrap(), Kind::Txt).await.unwrap();
+    let rsa =
+        keys().look_up(&Name::parse("brisbane._domainkey.example.com").unwrap(), Kind::Txt).await.unwrap();
     let mut examined = 0;
     for file in std::fs::read_dir(folder("mailauth-fixtures")).unwrap() {
         let path = file.unwrap().path();
