@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use hikyaku_sender_auth::dns::{Budget, Data, Lookup, Network, Resolver, Table};
 use hikyaku_sender_auth::policy::{Policy, Verdict, judge};
-use hikyaku_sender_auth::{Client, Limits, Message, Results, check_within, dkim, dmarc, spf};
+use hikyaku_sender_auth::{Client, Message, Results, SPF_LOOKUPS, TIME, check_within, dkim, dmarc, spf};
 use hikyaku_types::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
@@ -70,9 +70,11 @@ fn read(path: &Path) -> anyhow::Result<String> {
 pub(crate) fn check_spf(question: &Question) -> anyhow::Result<()> {
     let found = runtime()?.block_on(async {
         let resolver = question.resolver()?;
-        let budget = budget(&resolver);
+        let budget = Budget::new(&resolver).with_log();
         let client = question.client();
-        let spf = spf::check(&budget, &client, &question.host, question.now().as_secs()).await;
+        let spf =
+            spf::check(&budget.share(SPF_LOOKUPS, TIME), &client, &question.host, question.now().as_secs())
+                .await;
         anyhow::Ok((spf, budget.log()))
     });
     let (spf, lookups) = found?;
@@ -89,10 +91,10 @@ pub(crate) fn check_message(file: &Path, question: &Question) -> anyhow::Result<
     let content = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let found = runtime()?.block_on(async {
         let resolver = question.resolver()?;
-        let budget = budget(&resolver);
+        let budget = Budget::new(&resolver).with_log();
         let message = Message::new(&content);
         let client = question.client();
-        let results = check_within(&budget, &client, &message, &question.host, question.now()).await;
+        let results = check_within(&budget, &client, &message, &question.host, question.now(), TIME).await;
         anyhow::Ok((results, budget.log()))
     });
     let (results, lookups) = found?;
@@ -107,11 +109,6 @@ pub(crate) fn check_message(file: &Path, question: &Question) -> anyhow::Result<
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
-fn budget(resolver: &Resolver) -> Budget<'_, Resolver> {
-    let limits = Limits::default();
-    Budget::new(resolver, limits.lookups, limits.time).with_log()
 }
 
 // What people read. Texts of strangers are shown with `{:?}`, so that they cannot play with

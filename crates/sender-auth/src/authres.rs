@@ -129,17 +129,23 @@ impl AuthenticationResults {
 
 /// The fields of a message that claim to be ours: byte ranges of the content that readers must
 /// not see (RFC 8601 section 5). A field that cannot be understood is one of them, as some
-/// reader may understand it.
+/// reader may understand it. Neighbours are one range.
 pub fn fields_claiming(header: Header<'_>, authserv_id: &str) -> Vec<Range<u32>> {
     let ours = Name::parse(authserv_id);
     let claims = |value: &[u8]| match claimed_id(value) {
         Some(id) => id.eq_ignore_ascii_case(authserv_id) || (ours.is_some() && Name::parse(&id) == ours),
         None => true,
     };
-    let fields = header.all("Authentication-Results").filter(|field| claims(field.value));
-    let range =
-        |span: hikyaku_mime::Span| Some(u32::try_from(span.start).ok()?..u32::try_from(span.end).ok()?);
-    fields.filter_map(|field| range(field.span)).collect()
+    let mut ranges: Vec<Range<u32>> = Vec::new();
+    for field in header.all("Authentication-Results").filter(|field| claims(field.value)) {
+        let place = (u32::try_from(field.span.start), u32::try_from(field.span.end));
+        let (Ok(start), Ok(end)) = place else { break };
+        match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => ranges.push(start..end),
+        }
+    }
+    ranges
 }
 
 /// The first word of a field.
@@ -389,10 +395,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                "authentication-results: MX.Example;\r\n\tdmarc=pass\r\n",
-                "Authentication-Results : (hello) \"mx.example\" 1; spf=pass\r\n",
-                "Authentication-Results: mx.example.; none\r\n",
-                "Authentication-Results: (never ends mx.example; spf=pass\r\n",
+                "authentication-results: MX.Example;\r\n\tdmarc=pass\r\n\
+                 Authentication-Results : (hello) \"mx.example\" 1; spf=pass\r\n\
+                 Authentication-Results: mx.example.; none\r\n\
+                 Authentication-Results: (never ends mx.example; spf=pass\r\n",
                 "Authentication-Results:\r\n",
             ]
         );

@@ -161,9 +161,10 @@ impl From<KeyError> for Refusal {
     }
 }
 
-/// Verifies the signatures of a message, in their order.
+/// Verifies the signatures of a message, in their order. If there are more than
+/// [`MAX_SIGNATURES`], one more result says so.
 pub async fn verify(dns: &impl Dns, message: &Message<'_>, now_secs: i64) -> Vec<Verified> {
-    let fields = message.fields().iter().filter(|field| field.is("DKIM-Signature"));
+    let fields = message.fields().iter().filter(|field| field.is("DKIM-Signature")).take(MAX_SIGNATURES + 1);
     let candidates =
         fields.enumerate().map(|(number, field)| verify_one(dns, message, field, number, now_secs));
     all(candidates).await

@@ -1,8 +1,8 @@
 //! What the checks ask of DNS, and who answers.
 //!
 //! [`Dns`] is the only way out of this crate. [`Network`] asks a resolver and keeps a bounded
-//! cache, [`Table`] answers from a list (tests, `hikyaku check --dns FILE`), and [`Budget`]
-//! stands before one of them for the time of one message.
+//! cache, [`Table`] answers from a list (tests, `hikyaku check --dns FILE`), and a [`Share`]
+//! stands before one of them for one check of one message.
 //! Invariant: "there is no such name" and "I could not find out" never look alike. The first
 //! is a fact that checks may build on, the second makes a check end in `temperror`.
 
@@ -14,7 +14,7 @@ mod table;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use budget::{Budget, Lookup};
+pub use budget::{Budget, Lookup, Share};
 pub use network::{Network, NetworkError};
 pub use table::{Table, TableError};
 
@@ -90,7 +90,7 @@ pub enum DnsError {
     /// The resolver could not find out: servers are broken, or signatures of DNSSEC wrong.
     #[error("the resolver failed")]
     ServFail,
-    /// This message has had its share of look-ups.
+    /// This check has had its share of look-ups.
     #[error("too many look-ups for one message")]
     Spent,
 }

@@ -1,8 +1,11 @@
-//! What one message may ask: a number of look-ups and a deadline for all of them.
+//! What one message may ask: a number of look-ups and a time for each check.
 //!
 //! The content of a message decides what is asked (signatures, ARC sets, include after
-//! include). The checks have limits of their own; this one holds for their sum, so that no
-//! message can keep a connection or the resolver busy.
+//! include). Each check has limits of its own by its standard; a share holds for what these
+//! can add up to, and for servers that answer slowly.
+//! Invariant: no check lives at the expense of another. If they had one purse, a forger could
+//! empty it with ARC sets and a costly SPF record of their own, and what the author's domain
+//! says about forgeries would never be asked for.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,20 +27,25 @@ pub struct Lookup {
     pub answer: Result<Records, DnsError>,
 }
 
-/// A resolver with the limits of one message. Dropped when the message is judged.
+/// Hands out the shares of one message. Dropped when the message is judged.
 #[derive(Debug)]
 pub struct Budget<'a, D> {
     dns: &'a D,
-    left: AtomicU32,
-    deadline: Instant,
     log: Option<Mutex<Vec<Lookup>>>,
 }
 
+/// What one check may ask.
+#[derive(Debug)]
+pub struct Share<'b, D> {
+    budget: &'b Budget<'b, D>,
+    left: AtomicU32,
+    deadline: Instant,
+}
+
 impl<'a, D: Dns> Budget<'a, D> {
-    /// At most `lookups` questions, none answered later than `time` from now. To be made
-    /// within a Tokio runtime that has timers.
-    pub fn new(dns: &'a D, lookups: u32, time: Duration) -> Self {
-        Self { dns, left: AtomicU32::new(lookups), deadline: Instant::now() + time, log: None }
+    /// Asks this resolver.
+    pub fn new(dns: &'a D) -> Self {
+        Self { dns, log: None }
     }
 
     /// Keeps a list of all look-ups.
@@ -46,26 +54,34 @@ impl<'a, D: Dns> Budget<'a, D> {
         self
     }
 
+    /// At most `lookups` questions, none answered later than `time` from now. To be called
+    /// within a Tokio runtime that has timers.
+    pub fn share(&self, lookups: u32, time: Duration) -> Share<'_, D> {
+        Share { budget: self, left: AtomicU32::new(lookups), deadline: Instant::now() + time }
+    }
+
     /// The look-ups so far, in the order in which they were answered. Empty without
     /// [`Budget::with_log`].
     pub fn log(&self) -> Vec<Lookup> {
         let Some(log) = &self.log else { return Vec::new() };
         log.lock().map(|log| log.clone()).unwrap_or_default()
     }
+}
 
+impl<D: Dns> Share<'_, D> {
     async fn ask(&self, name: &Name, kind: Kind) -> Result<Records, DnsError> {
         let take = |left: u32| left.checked_sub(1);
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return Err(DnsError::Spent);
         }
-        timeout_at(self.deadline, self.dns.look_up(name, kind)).await.unwrap_or(Err(DnsError::Timeout))
+        timeout_at(self.deadline, self.budget.dns.look_up(name, kind)).await.unwrap_or(Err(DnsError::Timeout))
     }
 }
 
-impl<D: Dns> Dns for Budget<'_, D> {
+impl<D: Dns> Dns for Share<'_, D> {
     async fn look_up(&self, name: &Name, kind: Kind) -> Result<Records, DnsError> {
         let answer = self.ask(name, kind).await;
-        if let Some(log) = &self.log
+        if let Some(log) = &self.budget.log
             && let Ok(mut log) = log.lock()
         {
             log.push(Lookup { name: name.clone(), kind, answer: answer.clone() });
@@ -92,13 +108,16 @@ mod tests {
     async fn looking_up_ends() {
         let name = Name::parse("example.org").unwrap();
         let table = Table::default();
-        let budget = Budget::new(&table, 2, Duration::from_secs(5)).with_log();
+        let budget = Budget::new(&table).with_log();
+        let (one, other) = (budget.share(2, Duration::from_secs(5)), budget.share(1, Duration::from_secs(5)));
         for expected in [DnsError::NoName, DnsError::NoName, DnsError::Spent, DnsError::Spent] {
-            assert_eq!(budget.look_up(&name, Kind::A).await, Err(expected));
+            assert_eq!(one.look_up(&name, Kind::A).await, Err(expected));
         }
-        assert_eq!(budget.log().len(), 4);
+        assert_eq!(other.look_up(&name, Kind::A).await, Err(DnsError::NoName));
+        assert_eq!(budget.log().len(), 5);
         // The clock of the test stands still until all wait for it.
-        let budget = Budget::new(&Silent, 2, Duration::from_secs(5));
-        assert_eq!(budget.look_up(&name, Kind::A).await, Err(DnsError::Timeout));
+        let budget = Budget::new(&Silent);
+        let share = budget.share(2, Duration::from_secs(5));
+        assert_eq!(share.look_up(&name, Kind::A).await, Err(DnsError::Timeout));
     }
 }

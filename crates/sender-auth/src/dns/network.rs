@@ -28,6 +28,10 @@ const QUESTION: Duration = Duration::from_secs(4);
 /// Answers that the library keeps, mostly keys of DNSSEC: few, as they can be large.
 const LIBRARY_CACHE: u64 = 1024;
 
+/// Questions under way on one TCP connection; beyond, the library fails them at once. Large
+/// answers are fetched that way, and a flood of them must not make others fail.
+const TCP_QUESTIONS: usize = 1024;
+
 /// How long "there is nothing" holds when its proof does not say.
 const NEGATIVE_AGE: Duration = Duration::from_secs(60);
 
@@ -76,6 +80,7 @@ impl Network {
         options.timeout = QUESTION;
         options.attempts = 2;
         options.cache_size = LIBRARY_CACHE;
+        options.max_active_requests = TCP_QUESTIONS;
         // Names of mail are names of DNS, whatever this machine calls its neighbours.
         options.use_hosts_file = ResolveHosts::Never;
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
@@ -191,6 +196,9 @@ fn reason_of(error: &NetError) -> (Result<Records, DnsError>, Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::net::UdpSocket;
 
     #[test]
     fn names_go_to_the_library_and_back() {
@@ -201,5 +209,79 @@ mod tests {
         assert_eq!(from_library(&proto::rr::Name::root()), None);
         let inner_dot = proto::rr::Name::from_labels([&b"a.b"[..], b"example"]).unwrap();
         assert_eq!(from_library(&inner_dot), None);
+    }
+
+    /// A name server of one zone: answers TXT questions until it is dropped, and counts them.
+    async fn server() -> (SocketAddr, Arc<AtomicUsize>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 1500];
+            while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+                count.fetch_add(1, Ordering::Relaxed);
+                socket.send_to(&reply(&buffer[..length]), peer).await.unwrap();
+            }
+        });
+        (address, asked)
+    }
+
+    /// RFC 1035 section 4.1: the header, the question, and the record that the first letter
+    /// of its name asks for.
+    fn reply(query: &[u8]) -> Vec<u8> {
+        let question_end = 12 + query[12..].iter().position(|&octet| octet == 0).unwrap() + 5;
+        let text: &[u8] = b"\x08v=spf1 -\x03all";
+        let (rcode, answer) = match query[13] {
+            b't' => (0, Some(text)),
+            b'n' => (3, None),
+            b'e' => (0, None),
+            _ => (2, None),
+        };
+        let mut reply = query[..question_end].to_vec();
+        // Answer, recursion available; one question, perhaps one answer, nothing else.
+        reply[2..12].copy_from_slice(&[0x81, 0x80 | rcode, 0, 1, 0, u8::from(answer.is_some()), 0, 0, 0, 0]);
+        if let Some(text) = answer {
+            // The name is that of the question; TXT, IN, 60 seconds.
+            reply.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, text.len() as u8]);
+            reply.extend(text);
+        }
+        reply
+    }
+
+    #[tokio::test]
+    async fn answers_of_a_server_and_of_the_cache() {
+        let (address, asked) = server().await;
+        let network = Network::at(address).unwrap();
+        let text: Records = [Data::Txt((*b"v=spf1 -all").into())].into();
+        for (name, expected, is_kept) in [
+            ("text.example", Ok(text), true),
+            ("nothing.example", Err(DnsError::NoName), true),
+            ("empty.example", Err(DnsError::NoData), true),
+            ("broken.example", Err(DnsError::ServFail), false),
+        ] {
+            let name = Name::parse(name).unwrap();
+            assert_eq!(network.look_up(&name, Kind::Txt).await, expected, "{name}");
+            let before = asked.load(Ordering::Relaxed);
+            assert_eq!(network.look_up(&name, Kind::Txt).await, expected, "{name}");
+            assert_eq!(asked.load(Ordering::Relaxed) == before, is_kept, "{name}");
+        }
+    }
+
+    // The library does not hear that nobody listens: it waits until its time is over.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_there_is_a_failure_and_no_answer() {
+        let address = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let network = Network::at(address).unwrap();
+        let answer = network.look_up(&Name::parse("example.org").unwrap(), Kind::A).await;
+        assert!(answer.is_err_and(|error| !error.is_void()));
+    }
+
+    #[tokio::test]
+    async fn who_validates() {
+        for (address, expected) in [("127.0.0.1:53", false), ("[::1]:5353", false), ("192.0.2.1:53", true)] {
+            let network = Network::at(address.parse().unwrap()).unwrap();
+            assert_eq!(network.resolver.options().validate, expected, "{address}");
+        }
     }
 }

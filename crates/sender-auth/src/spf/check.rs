@@ -51,8 +51,11 @@ impl Problem {
         Self { outcome: Outcome::PermError, reason: reason.into() }
     }
 
-    fn temporary(name: &Name, kind: Kind, error: DnsError) -> Self {
-        Self { outcome: Outcome::TempError, reason: format!("{} of {name}: {error}", kind.as_str()) }
+    /// A share that is spent is a limit like those of section 4.6.4: no other day makes the
+    /// record cheaper.
+    fn no_answer(name: &Name, kind: Kind, error: DnsError) -> Self {
+        let outcome = if error == DnsError::Spent { Outcome::PermError } else { Outcome::TempError };
+        Self { outcome, reason: format!("{} of {name}: {error}", kind.as_str()) }
     }
 }
 
@@ -81,7 +84,7 @@ impl<D: Dns> Check<'_, D> {
             let records = match self.dns.look_up(&domain, Kind::Txt).await {
                 Ok(records) => records,
                 Err(error) if error.is_void() => return Ok(self.nothing_published(&domain)),
-                Err(error) => return Err(Problem::temporary(&domain, Kind::Txt, error)),
+                Err(error) => return Err(Problem::no_answer(&domain, Kind::Txt, error)),
             };
             let mut candidates = texts(&records).filter(|text| is_record(text));
             let Some(text) = candidates.next() else { return Ok(self.nothing_published(&domain)) };
@@ -176,7 +179,7 @@ impl<D: Dns> Check<'_, D> {
                 Ok(records) if has_client(Some(&records), ip, widths) => return Ok(true),
                 Ok(_) => {}
                 Err(error) if error.is_void() => {}
-                Err(error) => return Err(Problem::temporary(name, kind, error)),
+                Err(error) => return Err(Problem::no_answer(name, kind, error)),
             }
         }
         Ok(false)
@@ -265,7 +268,7 @@ impl<D: Dns> Check<'_, D> {
         match self.dns.look_up(name, kind).await {
             Ok(records) => Ok(Some(records)),
             Err(error) if error.is_void() => self.count_void().map(|()| None),
-            Err(error) => Err(Problem::temporary(name, kind, error)),
+            Err(error) => Err(Problem::no_answer(name, kind, error)),
         }
     }
 

@@ -188,7 +188,7 @@ async fn only_so_many_are_examined() {
     }
     let found = verify(&dns(), signed.as_bytes()).await;
     let passes = found.iter().filter(|verified| verified.outcome == Outcome::Pass).count();
-    assert_eq!((passes, found.len()), (dkim::MAX_SIGNATURES, dkim::MAX_SIGNATURES + 2));
+    assert_eq!((passes, found.len()), (dkim::MAX_SIGNATURES, dkim::MAX_SIGNATURES + 1));
     // Nobody looks for the signed fields among very many.
     let many = "X: y\r\n".repeat(hikyaku_sender_auth::message::MAX_FIELDS);
     let flooded = sign(MESSAGE, Plan::of("example.org", Algorithm::Ed25519)).replacen(

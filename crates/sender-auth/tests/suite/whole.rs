@@ -2,9 +2,9 @@
 
 use crate::signer::{Algorithm, NOW, Plan, publish, seal, sign};
 use hikyaku_sender_auth::dmarc::{self, Request};
-use hikyaku_sender_auth::dns::{Budget, DnsError, Kind, Table};
+use hikyaku_sender_auth::dns::{Budget, Data, Dns, DnsError, Kind, Records, Resolver, Table};
 use hikyaku_sender_auth::policy::{Action, Forwarders, Mode, Policy, judge};
-use hikyaku_sender_auth::{Client, Limits, Message, Name, Results, arc, check, check_within, dkim, spf};
+use hikyaku_sender_auth::{Client, Message, Name, Results, TIME, arc, check, check_within, dkim, spf};
 use hikyaku_types::{Network, Timestamp};
 
 const MESSAGE: &str = "From: Ann <ann@example.org>\r\nTo: bob@example.net\r\nSubject: hi\r\n\r\nHello.\r\n";
@@ -33,7 +33,7 @@ fn client<'a>(ip: &str, reverse_path: &'a str) -> Client<'a> {
 async fn results(dns: &Table, client: Client<'_>, content: &str) -> Results {
     let message = Message::new(content.as_bytes());
     let now = Timestamp::from_secs(NOW);
-    check(dns, &client, &message, "mx.receiver.example", now, Limits::default()).await
+    check(dns, &client, &message, "mx.receiver.example", now, TIME).await
 }
 
 fn name(text: &str) -> Name {
@@ -278,20 +278,67 @@ async fn modes() {
     assert_eq!(judge(&nobody, &Policy::default()).action, Action::Junk);
 }
 
-#[tokio::test]
-async fn one_message_has_a_budget() {
-    let mut message = MESSAGE.to_owned();
-    for number in 0..20 {
-        let domain = format!("d{number}.example");
-        message = sign(&message, Plan::of(&domain, Algorithm::Ed25519));
+/// Slow where the forger's servers are, as good as the table elsewhere.
+struct TarPit(Table);
+
+impl Dns for TarPit {
+    async fn look_up(&self, name: &Name, kind: Kind) -> Result<Records, DnsError> {
+        if name.as_str().ends_with("slow.example") {
+            std::future::pending().await
+        }
+        self.0.look_up(name, kind).await
     }
-    let dns = dns();
-    let budget = Budget::new(&dns, 5, Limits::default().time).with_log();
-    let message = Message::new(message.as_bytes());
-    let client = client("192.0.2.9", "a@b.c.d.e.f.example.org");
-    let found = check_within(&budget, &client, &message, "mx", Timestamp::from_secs(NOW)).await;
-    let answered = budget.log().iter().filter(|lookup| lookup.answer != Err(DnsError::Spent)).count();
-    assert_eq!(answered, 5);
-    assert!(found.dkim.iter().any(|verified| verified.outcome == dkim::Outcome::TempError));
-    assert_eq!(judge(&found, &Policy::default()).action, Action::Accept);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forger_cannot_keep_the_policy_from_being_asked_for() {
+    let mut table = dns();
+    // As many look-ups as SPF allows, and servers that never answer.
+    let text: String = (0..10).map(|number| format!(" mx:mx{number}.costly.example")).collect();
+    table.insert_txt(name("costly.example"), &format!("v=spf1{text} include:slow.example -all"));
+    for number in 0..10 {
+        for exchanger in 0..10 {
+            let exchange = Name::parse(&format!("m{exchanger}.mx{number}.costly.example"));
+            let data = Data::Mx { preference: 0, exchange };
+            table.insert(name(&format!("mx{number}.costly.example")), Kind::Mx, data);
+        }
+    }
+    let dns = TarPit(table);
+    let mut forged = MESSAGE.to_owned();
+    for instance in 1..=arc::MAX_SETS {
+        forged = seal(
+            &forged,
+            instance,
+            "x; none",
+            Plan::of(&format!("d{instance}.slow.example"), Algorithm::Ed25519),
+        );
+    }
+    for number in 0..20 {
+        forged = sign(&forged, Plan::of(&format!("d{number}.slow.example"), Algorithm::Ed25519));
+    }
+    // The last of them is examined first, and claims to be the author's.
+    forged = sign(&forged, Plan::of("mail.example.org", Algorithm::Rsa));
+    for reverse_path in ["x@costly.example", "x@slow.example"] {
+        let budget = Budget::new(&dns).with_log();
+        let message = Message::new(forged.as_bytes());
+        let client = client("198.51.100.66", reverse_path);
+        let found = check_within(&budget, &client, &message, "mx", Timestamp::from_secs(NOW), TIME).await;
+        assert_eq!(found.arc.outcome, arc::Outcome::TempError);
+        assert_eq!(found.dkim.len(), dkim::MAX_SIGNATURES + 1);
+        assert_eq!(found.dmarc.outcome, dmarc::Outcome::Fail, "{:?}", found.dmarc);
+        assert_eq!(judge(&found, &Policy::default()).action, Action::Reject);
+        assert!(budget.log().len() <= 240, "{}", budget.log().len());
+    }
+}
+
+#[tokio::test]
+async fn a_server_can_check_on_a_task_of_its_own() {
+    let dns = std::sync::Arc::new(Resolver::Table(dns()));
+    let content = std::sync::Arc::new(sign(MESSAGE, Plan::of("example.org", Algorithm::Rsa)).into_bytes());
+    let task = tokio::spawn(async move {
+        let message = Message::new(&content);
+        let client = client("192.0.2.1", "ann@example.org");
+        check(&*dns, &client, &message, "mx", Timestamp::from_secs(NOW), TIME).await.dmarc.outcome
+    });
+    assert_eq!(task.await.unwrap(), dmarc::Outcome::Pass);
 }
