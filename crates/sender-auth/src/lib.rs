@@ -14,10 +14,13 @@
 //! | [`authres`] | how is it written into the message, and which such fields are forged? |
 //! | [`policy`] | what becomes of the message? |
 //!
-//! Why the protocols are ours: the library for them (`mail-auth`) reads the system clock,
-//! asks the network through one fixed type of resolver, knows no smallest key and no limit
-//! for one message, and hashes some relaxed bodies wrongly. Around all of these we would have
-//! had to verify a second time. Signatures, hashes and the resolver are from libraries.
+//! Why the protocols are ours: the library for them (`mail-auth` 0.13.3) fails 39 of the 125
+//! tests that we have of SPF's suite, most by taking records that are malformed
+//! (`ip4:192.0.2.1/33`), and 3 of the 86 of ARC, among them seals without an algorithm. It
+//! reads the system clock, asks the network through one fixed type of resolver, knows no
+//! smallest key and no limit for one message, and hashes some relaxed bodies wrongly. Around
+//! all of these we would have had to verify a second time. Signatures, hashes and the resolver
+//! are from libraries.
 //!
 //! Invariants:
 //! - time is an argument, DNS a trait, and only [`dns::Network`] opens sockets;

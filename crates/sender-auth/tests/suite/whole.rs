@@ -284,7 +284,7 @@ struct TarPit(Table);
 impl Dns for TarPit {
     async fn look_up(&self, name: &Name, kind: Kind) -> Result<Records, DnsError> {
         if name.as_str().ends_with("slow.example") {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         self.0.look_up(name, kind).await
     }
