@@ -138,7 +138,7 @@ mod tests {
                 "com",
             ]
         );
-        // Section 5.1.7: the zone cut at b.c.d.e.f.g.example.com is never seen.
+        // Section 5.1.8: the zone cut at b.c.d.e.f.g.example.com is never seen.
         assert_eq!(
             asked("mail.a.b.c.d.e.f.g.example.com"),
             [
@@ -164,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn organizational_domains_and_records() {
-        let rows: [Row<'_>; 13] = [
+        let rows: [Row<'_>; 18] = [
             // The three examples of section 4.10.2.
             (
                 &[("mail.example.com", "p=none"), ("example.com", "p=none")],
@@ -206,6 +206,39 @@ mod tests {
                 "a.example.com",
                 "a.example.com",
                 Some("a.example.com"),
+            ),
+            // Appendix B.4.1.
+            (
+                &[("example.com", "p=none"), ("signing.example.com", "p=none")],
+                "signing.example.com",
+                "example.com",
+                Some("signing.example.com"),
+            ),
+            // Appendix B.4.2.
+            (
+                &[("example.com", "p=none")],
+                "a.b.c.d.e.f.g.h.i.j.k.example.com",
+                "example.com",
+                Some("example.com"),
+            ),
+            // Appendix B.4.3.
+            (
+                &[("giant.bank.example", "p=none"), ("bank.example", "p=none; psd=y")],
+                "giant.bank.example",
+                "giant.bank.example",
+                Some("giant.bank.example"),
+            ),
+            (
+                &[("giant.bank.example", "p=none"), ("bank.example", "p=none; psd=y")],
+                "mail.giant.bank.example",
+                "giant.bank.example",
+                Some("giant.bank.example"),
+            ),
+            (
+                &[("giant.bank.example", "p=none"), ("bank.example", "p=none; psd=y")],
+                "mail.mega.bank.example",
+                "mega.bank.example",
+                Some("bank.example"),
             ),
             // A suffix with a record of its organization below.
             (
