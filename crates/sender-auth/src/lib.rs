@@ -25,7 +25,7 @@
 //! Invariants:
 //! - time is an argument, DNS a trait, and only [`dns::Network`] opens sockets;
 //! - "DNS did not answer" never looks like a verdict: it is `temperror`;
-//! - look-ups and time are bounded for each check ([`dns::Budget`]), together 240 and 25
+//! - look-ups and time are bounded for each check ([`dns::Budget`]), together 242 and 25
 //!   seconds for a message;
 //! - no input panics, and no text of a stranger reaches a header field unquoted.
 //!
