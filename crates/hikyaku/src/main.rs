@@ -8,6 +8,7 @@ mod listen;
 mod maintenance;
 mod make;
 mod reload;
+mod sender_check;
 mod serve;
 mod services;
 mod settings;
@@ -58,6 +59,15 @@ enum Check {
     },
     /// Compare databases and objects in both directions.
     Store(Place),
+    /// Check whether a client may send for a domain (SPF), step by step.
+    Spf(sender_check::Question),
+    /// Check who really sent a message (SPF, DKIM, DMARC, ARC), step by step.
+    Message {
+        /// The message as it was received.
+        file: PathBuf,
+        #[command(flatten)]
+        question: sender_check::Question,
+    },
 }
 
 /// Where an installation is.
@@ -93,6 +103,8 @@ fn main() -> anyhow::Result<()> {
         Command::Migrate(place) => migrate(&place),
         Command::Check(Check::Config { file, json }) => check::config::run(&file, json),
         Command::Check(Check::Store(place)) => check::store(&place.data, &place.location()),
+        Command::Check(Check::Spf(question)) => sender_check::check_spf(&question),
+        Command::Check(Check::Message { file, question }) => sender_check::check_message(&file, &question),
     }
 }
 

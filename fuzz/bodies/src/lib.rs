@@ -8,6 +8,7 @@
 //! wrapper `fuzz/fuzz_targets/AREA_NAME.rs` with a `[[bin]]` in `fuzz/Cargo.toml`; and a few
 //! inputs in `fuzz/corpus/AREA_NAME`, named after what they show. A test says what is missing.
 
+pub mod auth;
 pub mod directory;
 pub mod imap;
 pub mod mime;
@@ -19,6 +20,10 @@ pub type Body = fn(&[u8]);
 
 /// All targets by name.
 pub const TARGETS: &[(&str, Body)] = &[
+    ("auth_tags", auth::auth_tags),
+    ("auth_spf", auth::auth_spf),
+    ("auth_results", auth::auth_results),
+    ("auth_message", auth::auth_message),
     ("directory_hash", directory::hash),
     ("directory_scram", directory::scram),
     ("directory_typed", directory::typed),
