@@ -62,7 +62,7 @@ mod tests {
             signal.guess(Timestamp::from_secs(minute * 60));
         }
         signal.good(Timestamp::from_secs(59 * 60));
-        let at = |minute| signal.last_hour(Timestamp::from_secs(minute * 60));
+        let at = |minute: i64| signal.last_hour(Timestamp::from_secs(minute * 60));
         assert_eq!((at(59), at(61), at(100), at(200)), ((4, 1), (2, 1), (1, 1), (0, 0)));
     }
 
