@@ -202,9 +202,15 @@ fn password(
             false => Decision::Challenge(Reason::AccountAttacked),
         };
     }
-    if standing == Standing::Suspect
-        && let Some(reason) = why_not_suspect(attempt, settings, state)
-    {
+    let doubt = match standing {
+        Standing::Suspect => why_not_suspect(attempt, settings, state),
+        // While the account is under attack, the benefit of the doubt is given once.
+        _ if state.has_guessed(attempt.ip, now) && state.is_attacked(subject, attempt.ip, now) => {
+            Some(Reason::AccountAttacked)
+        }
+        _ => None,
+    };
+    if let Some(reason) = doubt {
         return Decision::Challenge(reason);
     }
     // A password that was wrong today tells a guesser nothing new.

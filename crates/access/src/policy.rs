@@ -92,11 +92,11 @@ pub struct Limits {
     /// From so many on that came from elsewhere, the account is under attack: a source that
     /// failed before is not checked any more.
     pub attacked_from: u32,
-    /// So many failures of a source, anywhere, are human; each account that signs in well
-    /// from there excuses as many again.
+    /// A source with so many wrong guesses, anywhere, is suspect; each account that signs in
+    /// well from there excuses as many again.
     pub doubt: u32,
-    /// A source with so many failures in an hour is loud; each account that signs in well
-    /// from there excuses four.
+    /// A source with so many in a day is loud, and not checked any more; each account that
+    /// signs in well from there excuses four.
     pub loud: u32,
     /// So many accounts of a tenant that sign in well make a source one of its offices.
     pub office: u32,

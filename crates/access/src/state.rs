@@ -42,9 +42,12 @@ const CHILD: Duration = DAY;
 
 const MOST_KNOWN: usize = 32;
 const MOST_GUESSES: usize = 64;
-const MOST_FAILURES: usize = 128;
+const MOST_OFFERS: usize = 64;
 const MOST_GOODWILL: usize = 32;
 const MOST_CHILDREN: usize = 16;
+/// Goodwill of more accounts than these excuses no more failures.
+const MOST_DOUBT: usize = 16;
+const MOST_LOUD: usize = 8;
 
 /// How many of each the node remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,20 +120,24 @@ struct Guess {
 /// What is remembered of a source, or of a wide network.
 #[derive(Debug, Clone, Default)]
 struct Reputation {
-    failures: Recent<Failure>,
+    /// Wrong passwords of accounts that are not known there.
+    guesses: Recent<Offered>,
+    /// Those of accounts that are known there, and what was not checked. Apart, so that
+    /// neither people who mistype nor what costs an attacker nothing push guesses out.
+    others: Recent<Offered>,
     goodwill: Recent<Goodwill>,
     /// Parts of it that failed, if it is a wide one.
     children: Recent<Child>,
 }
 
+/// A password that a source offered.
 #[derive(Debug, Clone, Copy)]
-struct Failure {
+struct Offered {
     tenant: Option<TenantId>,
     subject: SubjectKey,
     tag: Tag,
     last: Second,
     class: Class,
-    checked: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -173,7 +180,7 @@ impl Happening for Guess {
     }
 }
 
-impl Happening for Failure {
+impl Happening for Offered {
     fn same(&self, other: &Self) -> bool {
         (self.subject, self.tag, self.class) == (other.subject, other.tag, other.class)
     }
@@ -182,7 +189,6 @@ impl Happening for Failure {
     }
     fn merge(&mut self, other: &Self) {
         self.last = self.last.max(other.last);
-        self.checked |= other.checked;
     }
 }
 
@@ -261,15 +267,19 @@ impl State {
         match event.what {
             What::Good { tenant, account, vouches } => self.good(event, tenant, account, vouches),
             What::Wrong { tenant, subject, tag, class, standing } => {
-                let last = Second::of(event.at);
-                let failure = Failure { tenant, subject, tag, last, class, checked: true };
-                self.failure(event.ip, failure, standing.is_unknown());
-                self.guess(event, tenant, subject, tag, standing);
+                let offered = Offered { tenant, subject, tag, last: Second::of(event.at), class };
+                if standing.is_unknown() || standing == Standing::Office {
+                    self.guess_from(event.ip, offered);
+                } else {
+                    self.other_from(event.ip, offered);
+                }
+                self.guess_at(event, tenant, subject, tag, standing);
             }
             What::Unchecked { tenant, subject, tag, class } => {
-                let last = Second::of(event.at);
-                let failure = Failure { tenant, subject, tag, last, class, checked: false };
-                self.failure(event.ip, failure, true);
+                self.other_from(
+                    event.ip,
+                    Offered { tenant, subject, tag, last: Second::of(event.at), class },
+                );
             }
         }
     }
@@ -287,24 +297,26 @@ impl State {
         }
     }
 
-    fn failure(&mut self, ip: IpAddr, failure: Failure, widens: bool) {
+    fn guess_from(&mut self, ip: IpAddr, offered: Offered) {
         let source = source_of(ip);
-        self.sources.entry(source).failures.note(failure, MOST_FAILURES);
-        if !widens {
-            return;
-        }
+        self.sources.entry(source).guesses.note(offered, MOST_OFFERS);
         let mut part = source;
         for (network, _) in around(source) {
             let wide = self.sources.entry(network);
-            wide.failures.note(failure, MOST_FAILURES);
-            if failure.checked {
-                wide.children.note(Child { bits: bits(part), last: failure.last }, MOST_CHILDREN);
-            }
+            wide.guesses.note(offered, MOST_OFFERS);
+            wide.children.note(Child { bits: bits(part), last: offered.last }, MOST_CHILDREN);
             part = network;
         }
     }
 
-    fn guess(
+    fn other_from(&mut self, ip: IpAddr, offered: Offered) {
+        let source = source_of(ip);
+        for network in std::iter::once(source).chain(around(source).map(|(network, _)| network)) {
+            self.sources.entry(network).others.note(offered, MOST_OFFERS);
+        }
+    }
+
+    fn guess_at(
         &mut self,
         event: &Event,
         tenant: Option<TenantId>,
@@ -348,7 +360,8 @@ impl State {
         self.accounts.retain(|_, account| account.is_of_use(known_for, now));
         self.names.retain(|_, account| account.is_of_use(known_for, now));
         self.sources.retain(|_, source| {
-            source.failures.within(suspect_for, now).next().is_some()
+            source.guesses.within(suspect_for, now).next().is_some()
+                || source.others.within(HOUR, now).next().is_some()
                 || source.goodwill.within(known_for, now).next().is_some()
         });
     }
@@ -426,17 +439,26 @@ impl State {
     }
 
     fn has_failed(&self, source: &Reputation, now: Timestamp) -> bool {
-        let failures = source.failures.within(self.limits.suspect_for, now).filter(|one| one.checked).count();
-        let goodwill = source.goodwill.within(self.limits.known_for, now).count();
-        failures >= self.limits.doubt as usize * (1 + goodwill)
+        let guesses = source.guesses.within(self.limits.suspect_for, now).count();
+        let excused = self.goodwill(source, now).min(MOST_DOUBT);
+        guesses >= self.limits.doubt as usize * (1 + excused)
+    }
+
+    fn goodwill(&self, source: &Reputation, now: Timestamp) -> usize {
+        source.goodwill.within(self.limits.known_for, now).count()
+    }
+
+    /// Did the source of `ip` guess wrongly at all?
+    pub(crate) fn has_guessed(&self, ip: IpAddr, now: Timestamp) -> bool {
+        let source = self.sources.get(&source_of(ip));
+        source.is_some_and(|source| source.guesses.within(self.limits.suspect_for, now).next().is_some())
     }
 
     /// Does `network` guess at many accounts?
     pub(crate) fn is_loud(&self, network: Network, now: Timestamp) -> bool {
         self.sources.get(&network).is_some_and(|source| {
-            let failures = source.failures.within(HOUR, now).filter(|one| one.checked).count();
-            let goodwill = source.goodwill.within(self.limits.known_for, now).count();
-            failures >= self.limits.loud as usize + 4 * goodwill
+            let excused = 4 * self.goodwill(source, now).min(MOST_LOUD);
+            source.guesses.within(DAY, now).count() >= self.limits.loud as usize + excused
         })
     }
 
@@ -445,7 +467,7 @@ impl State {
     pub(crate) fn failures_with(&self, offer: &Offer, window: Duration, now: Timestamp) -> (u32, u32) {
         let mut count = (1, 1);
         let Some(source) = self.sources.get(&offer.source) else { return count };
-        for one in source.failures.within(window, now) {
+        for one in source.guesses.within(window, now).chain(source.others.within(window, now)) {
             let mine = one.subject == offer.subject;
             let counts = one.class == offer.class && one.tenant == offer.tenant;
             if counts && !(mine && one.tag == offer.tag) {
@@ -459,8 +481,8 @@ impl State {
     /// What was offered from `network` in the last hour, and how many speak for it.
     pub(crate) fn offered(&self, network: Network, now: Timestamp) -> (usize, usize) {
         self.sources.get(&network).map_or((0, 0), |source| {
-            let goodwill = source.goodwill.within(self.limits.known_for, now).count();
-            (source.failures.within(HOUR, now).count(), goodwill)
+            let offered = source.guesses.within(HOUR, now).count() + source.others.within(HOUR, now).count();
+            (offered, self.goodwill(source, now))
         })
     }
 

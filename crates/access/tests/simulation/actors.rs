@@ -25,6 +25,11 @@ pub(crate) struct Forgotten {
     pub(crate) password: Option<Password>,
 }
 
+/// A mail program with an app password, everywhere and always.
+pub(crate) struct Program {
+    pub(crate) place: usize,
+}
+
 /// Somebody at a new hotel or station every few hours.
 pub(crate) struct Traveller {
     pub(crate) place: usize,
@@ -72,8 +77,8 @@ pub(crate) struct Guesser {
     pub(crate) targets: Vec<Who>,
     pub(crate) words: Words,
     pub(crate) pace: Pace,
-    /// An account whose password they have: each source first signs in with it.
-    pub(crate) held: Option<usize>,
+    /// Accounts whose passwords they have: each source first signs in with them.
+    pub(crate) held: Vec<usize>,
     pub(crate) tries: u64,
 }
 
@@ -127,6 +132,19 @@ impl Actor for Forgotten {
     }
 }
 
+impl Actor for Program {
+    fn turn(&mut self, now: Timestamp, hands: &mut Hands<'_>) -> Option<Timestamp> {
+        let ip = anywhere(hands);
+        let (who, secret) = (Who::Account(self.place), Secret::AppPassword);
+        hands.attempt(Try { who, ip, service: Service::Submission, secret }, now);
+        Some(now.after(HOUR))
+    }
+}
+
+fn anywhere(hands: &mut Hands<'_>) -> IpAddr {
+    IpAddr::V4((0x6400_0000 | hands.rng.below(1 << 24) as u32).into())
+}
+
 impl Actor for Traveller {
     fn turn(&mut self, now: Timestamp, hands: &mut Hands<'_>) -> Option<Timestamp> {
         let place = self.place;
@@ -156,8 +174,7 @@ impl Actor for Traveller {
 
 impl Stay {
     fn somewhere(now: Timestamp, hands: &mut Hands<'_>) -> Self {
-        let ip = IpAddr::V4((0x6400_0000 | hands.rng.below(1 << 24) as u32).into());
-        Self { ip, until: now.after(4 * HOUR), stuck_since: None, asked_link: false }
+        Self { ip: anywhere(hands), until: now.after(4 * HOUR), stuck_since: None, asked_link: false }
     }
 }
 
@@ -176,10 +193,24 @@ impl Actor for Restart {
     }
 }
 
+impl Guesser {
+    /// Offers a new password each time the last one was answered.
+    pub(crate) fn eager(sources: Vec<IpAddr>, targets: Vec<Who>) -> Self {
+        let (sources, words) = (Sources::List(sources), Words::Dictionary);
+        Self { sources, targets, words, pace: Pace::AfterAnswer, held: Vec::new(), tries: 0 }
+    }
+
+    /// Offers a new password every so often.
+    pub(crate) fn steady(sources: Sources, targets: Vec<Who>, every: Duration) -> Self {
+        let (words, pace) = (Words::Dictionary, Pace::Steady(every));
+        Self { sources, targets, words, pace, held: Vec::new(), tries: 0 }
+    }
+}
+
 impl Actor for Guesser {
     fn turn(&mut self, now: Timestamp, hands: &mut Hands<'_>) -> Option<Timestamp> {
         let ip = self.sources.next(self.tries, hands);
-        if let Some(place) = self.held {
+        for &place in &self.held {
             let password = hands.password_of(place);
             hands.attempt(sign_in(Who::Account(place), ip, password), now);
         }

@@ -67,13 +67,13 @@ impl Node {
 }
 
 impl Real {
-    /// Two nodes; tenants have `settings`, or the default.
-    pub(crate) fn new(settings: HashMap<TenantId, Settings>) -> Self {
+    /// Two nodes, and tenants with the default settings.
+    pub(crate) fn new() -> Self {
         let node = |(index, ahead)| Node { state: fresh_state(index), read: 0, ahead };
         Self {
             nodes: [(0, Duration::ZERO), (1, SKEW)].map(node).into(),
             record: Vec::new(),
-            settings,
+            settings: HashMap::new(),
             balancer: Rng::new(99),
             statements: (0, 0),
         }
@@ -100,11 +100,11 @@ impl Gate for Real {
         self.nodes[number].catch_up(&self.record, now);
         let node = &self.nodes[number];
         let subject = subject(one.who, directory);
-        let default = Settings::default();
-        let mut settings =
-            subject.tenant().and_then(|tenant| self.settings.get(&tenant)).unwrap_or(&default).clone();
-        settings.accounts =
-            subject.tenant().and_then(|tenant| directory.sizes.get(&tenant)).copied().unwrap_or(0);
+        let tenant = subject.tenant().expect("all names are in some tenant's domain");
+        let settings = self.settings.entry(tenant).or_insert_with(|| Settings {
+            accounts: directory.sizes.get(&tenant).copied().unwrap_or(0),
+            ..Settings::default()
+        });
         let attempt = Attempt {
             now: now.after(node.ahead),
             service: one.service,
@@ -117,14 +117,14 @@ impl Gate for Real {
             },
         };
         let delay = answer_after(one.ip, &node.state, attempt.now);
-        let admission = before(&attempt, &settings, &node.state);
+        let admission = before(&attempt, settings, &node.state);
         let (outcome, verdict) = match (admission.decision, directory.is_right(one)) {
             (Decision::Check, true) => (Outcome::Good, Verdict::Admitted),
             (Decision::Check, false) => (Outcome::Wrong, Verdict::Wrong),
             (Decision::Challenge(_), _) => (Outcome::NotChecked, Verdict::Challenged),
             (Decision::Refuse(_), _) => (Outcome::NotChecked, Verdict::Refused),
         };
-        let changes = after(&attempt, &admission, outcome, &settings, &node.state);
+        let changes = after(&attempt, &admission, outcome, settings, &node.state);
         self.statements.0 += u64::from(changes.are_shared());
         self.statements.1 += 1;
         self.keep(number, &changes, now);
