@@ -224,7 +224,9 @@ fn password(
 /// Why a source that failed before is not believed this time.
 fn why_not_suspect(attempt: &Attempt<'_>, settings: &Settings, state: &State) -> Option<Reason> {
     let (subject, ip, now) = (attempt.subject.key(), attempt.ip, attempt.now);
-    let is_loud = state.suspect(ip, now).is_some_and(|network| state.is_loud(network, now));
+    // Others share a loud address if accounts sign in well from it: each may still try once.
+    let is_loud = state.suspect(ip, now).is_some_and(|network| state.is_loud(network, now))
+        && (!state.is_shared(ip, now) || state.was_guessed_from(subject, ip, now));
     let tenant_attacked = || {
         let tenant = attempt.subject.tenant()?;
         state.is_tenant_attacked(tenant, settings.accounts, now).then_some(Reason::TenantAttacked)

@@ -95,10 +95,11 @@ pub struct Limits {
     /// A source with so many wrong guesses, anywhere, is suspect; each account that signs in
     /// well from there excuses as many again.
     pub doubt: u32,
-    /// A source with so many in a day is loud, and not checked any more; each account that
-    /// signs in well from there excuses four.
+    /// A source with so many in a day is loud, and not checked any more, or once for each
+    /// account if others share it; each account that signs in well from there excuses four.
     pub loud: u32,
-    /// So many accounts of a tenant that sign in well make a source one of its offices.
+    /// So many accounts of a tenant that sign in well make a source one of its offices; so
+    /// many of whomever make it a shared one.
     pub office: u32,
     /// Different passwords for one account that are checked in a day from offices in which
     /// it is not known yet.

@@ -454,6 +454,19 @@ impl State {
         source.is_some_and(|source| source.guesses.within(self.limits.suspect_for, now).next().is_some())
     }
 
+    /// Do several accounts, of whomever, sign in well from the source of `ip`?
+    pub(crate) fn is_shared(&self, ip: IpAddr, now: Timestamp) -> bool {
+        let source = self.sources.get(&source_of(ip));
+        source.is_some_and(|source| self.goodwill(source, now) >= self.limits.office as usize)
+    }
+
+    /// Was the subject guessed at from around `ip` today?
+    pub(crate) fn was_guessed_from(&self, subject: SubjectKey, ip: IpAddr, now: Timestamp) -> bool {
+        let area = area_of(ip);
+        self.account(subject)
+            .is_some_and(|account| account.guesses.within(DAY, now).any(|guess| guess.area == area))
+    }
+
     /// Does `network` guess at many accounts?
     pub(crate) fn is_loud(&self, network: Network, now: Timestamp) -> bool {
         self.sources.get(&network).is_some_and(|source| {

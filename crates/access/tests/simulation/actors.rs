@@ -15,6 +15,15 @@ pub(crate) struct Person {
     pub(crate) every: Duration,
     /// In so many of 100 cases they type the password themselves, and wrongly at first.
     pub(crate) typos: u64,
+    /// They were not let in, and opened a link on the telephone.
+    pub(crate) asked_link: bool,
+}
+
+impl Person {
+    /// One who signs in each hour, and mistypes now and then.
+    pub(crate) fn new(place: usize, ip: IpAddr) -> Self {
+        Self { place, ip, every: HOUR, typos: 4, asked_link: false }
+    }
 }
 
 /// A device with a password that is not right any more.
@@ -115,8 +124,11 @@ impl Actor for Person {
                 then = then.after(seen.after + Duration::from_secs(4));
             }
         }
+        if self.asked_link {
+            hands.gate.introduce(&hands.directory.accounts[self.place], self.ip, now);
+        }
         let password = hands.password_of(self.place);
-        hands.attempt(sign_in(who, self.ip, password), then);
+        self.asked_link = !hands.attempt(sign_in(who, self.ip, password), then).admitted;
         next
     }
 }
