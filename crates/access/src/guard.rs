@@ -1,10 +1,13 @@
 //! The decision about one attempt, in two halves around the password hash.
 //!
 //! ```text
-//! let admission = guard.before(&attempt);                  // may the password be checked?
-//! let outcome = if checked { compute the hash } else { Outcome::NotChecked };
-//! let changes = guard.after(&attempt, &admission, outcome); // what is to be remembered
-//! answer after guard::answer_after(…), whatever was done
+//! let delay = answer_after(ip, &state, now);
+//! let admission = before(&attempt, &settings, &state);   // may the password be checked?
+//! state.claim(&attempt, &admission);
+//! let outcome = …;                                        // the hash, or NotChecked
+//! let changes = after(&attempt, &admission, outcome, &settings, &state);
+//! state.keep(&attempt, &changes);                         // and the shared database
+//! …                                                       // a failure is answered after `delay`
 //! ```
 //!
 //! Invariants:
@@ -267,12 +270,7 @@ pub fn after(
     let what = match (outcome, attempt.credential) {
         (Outcome::Good, _) => good(attempt, state),
         (Outcome::Wrong, Credential::Password(tag)) => wrong(attempt, admission.standing, tag),
-        (Outcome::NotChecked, Credential::Password(tag)) => Some(What::Unchecked {
-            tenant: attempt.subject.tenant(),
-            subject: attempt.subject.key(),
-            tag,
-            class: attempt.service.class(),
-        }),
+        (Outcome::NotChecked, Credential::Password(tag)) => unchecked(attempt, admission.standing, tag),
         _ => None,
     };
     let event = what.map(|what| Event { at: attempt.now, node: state.node(), ip: attempt.ip, what });
@@ -303,6 +301,15 @@ fn wrong(attempt: &Attempt<'_>, standing: Standing, tag: Tag) -> Option<What> {
         tag,
         class: attempt.service.class(),
         standing,
+    })
+}
+
+fn unchecked(attempt: &Attempt<'_>, standing: Standing, tag: Tag) -> Option<What> {
+    (standing != Standing::Exempt).then_some(What::Unchecked {
+        tenant: attempt.subject.tenant(),
+        subject: attempt.subject.key(),
+        tag,
+        class: attempt.service.class(),
     })
 }
 
@@ -360,9 +367,7 @@ pub(crate) struct Offer {
 pub fn answer_after(ip: IpAddr, state: &State, now: Timestamp) -> Duration {
     /// Every so many further failures double the delay.
     const DOUBLING: u32 = 5;
-    let network = state.suspect(ip, now).unwrap_or_else(|| source_of(ip));
-    let (offered, goodwill) = state.offered(network, now);
-    let human = 5 + goodwill.min(20);
-    let doublings = u32::try_from(offered.saturating_sub(human)).unwrap_or(u32::MAX).div_ceil(DOUBLING);
-    state.limits.answer.saturating_mul(1 << doublings.min(16)).min(state.limits.answer_longest)
+    let too_much = u32::try_from(state.offered_too_much(ip, now)).unwrap_or(u32::MAX);
+    let doublings = too_much.div_ceil(DOUBLING).min(16);
+    state.limits.answer.saturating_mul(1 << doublings).min(state.limits.answer_longest)
 }

@@ -21,8 +21,8 @@ use hikyaku_types::{AccountId, Network, NodeId, TenantId, Timestamp};
 
 use crate::block::Blocks;
 use crate::event::{Event, Standing, What};
-use crate::facts::{Class, SubjectKey, Tag};
-use crate::guard::Offer;
+use crate::facts::{Attempt, Class, Credential, SubjectKey, Tag};
+use crate::guard::{Admission, Changes, Decision, Offer};
 use crate::policy::Limits;
 use crate::source::{area_of, around, bits, source_of};
 
@@ -42,12 +42,17 @@ const CHILD: Duration = DAY;
 
 const MOST_KNOWN: usize = 32;
 const MOST_GUESSES: usize = 64;
-const MOST_OFFERS: usize = 64;
+const MOST_OFFERS: usize = 96;
+const MOST_SUSPICIONS: usize = 64;
 const MOST_GOODWILL: usize = 32;
 const MOST_CHILDREN: usize = 16;
 /// Goodwill of more accounts than these excuses no more failures.
 const MOST_DOUBT: usize = 16;
 const MOST_LOUD: usize = 8;
+const MOST_SLOW: usize = 20;
+/// So many wrong passwords an hour are human; in a wide network those of so many parts.
+const HUMAN: usize = 5;
+const MOST_PARTS: usize = 8;
 
 /// How many of each the node remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,11 +125,12 @@ struct Guess {
 /// What is remembered of a source, or of a wide network.
 #[derive(Debug, Clone, Default)]
 struct Reputation {
-    /// Wrong passwords of accounts that are not known there.
+    /// Whatever was offered and not right: makes answers slower, and blocks.
+    offers: Recent<Offered>,
+    /// Those of them that were checked, of accounts that are not known there: make suspect.
+    /// Apart, so that neither people who mistype nor what costs an attacker nothing push
+    /// them out.
     guesses: Recent<Offered>,
-    /// Those of accounts that are known there, and what was not checked. Apart, so that
-    /// neither people who mistype nor what costs an attacker nothing push guesses out.
-    others: Recent<Offered>,
     goodwill: Recent<Goodwill>,
     /// Parts of it that failed, if it is a wide one.
     children: Recent<Child>,
@@ -268,18 +274,15 @@ impl State {
             What::Good { tenant, account, vouches } => self.good(event, tenant, account, vouches),
             What::Wrong { tenant, subject, tag, class, standing } => {
                 let offered = Offered { tenant, subject, tag, last: Second::of(event.at), class };
+                self.offer(event.ip, offered);
                 if standing.is_unknown() || standing == Standing::Office {
                     self.guess_from(event.ip, offered);
-                } else {
-                    self.other_from(event.ip, offered);
                 }
                 self.guess_at(event, tenant, subject, tag, standing);
             }
             What::Unchecked { tenant, subject, tag, class } => {
-                self.other_from(
-                    event.ip,
-                    Offered { tenant, subject, tag, last: Second::of(event.at), class },
-                );
+                let last = Second::of(event.at);
+                self.offer(event.ip, Offered { tenant, subject, tag, last, class });
             }
         }
     }
@@ -299,20 +302,20 @@ impl State {
 
     fn guess_from(&mut self, ip: IpAddr, offered: Offered) {
         let source = source_of(ip);
-        self.sources.entry(source).guesses.note(offered, MOST_OFFERS);
+        self.sources.entry(source).guesses.note(offered, MOST_SUSPICIONS);
         let mut part = source;
         for (network, _) in around(source) {
             let wide = self.sources.entry(network);
-            wide.guesses.note(offered, MOST_OFFERS);
+            wide.guesses.note(offered, MOST_SUSPICIONS);
             wide.children.note(Child { bits: bits(part), last: offered.last }, MOST_CHILDREN);
             part = network;
         }
     }
 
-    fn other_from(&mut self, ip: IpAddr, offered: Offered) {
+    fn offer(&mut self, ip: IpAddr, offered: Offered) {
         let source = source_of(ip);
         for network in std::iter::once(source).chain(around(source).map(|(network, _)| network)) {
-            self.sources.entry(network).others.note(offered, MOST_OFFERS);
+            self.sources.entry(network).offers.note(offered, MOST_OFFERS);
         }
     }
 
@@ -327,7 +330,6 @@ impl State {
         let own = event.node == self.cluster.node;
         let guess = Guess { area: area_of(event.ip), tag, last: Second::of(event.at), own };
         let account = self.account_entry(subject);
-        account.claims.remove(|claim| claim.tag == tag);
         if standing == Standing::Office {
             account.office_guesses.note(guess, MOST_GUESSES);
         }
@@ -339,18 +341,33 @@ impl State {
         }
     }
 
-    /// Keeps a place for a guess that is being checked: many at once are not more than one
-    /// after the other. The claim ends with its event, or after half a minute.
-    pub fn claim(&mut self, subject: SubjectKey, tag: Tag, ip: IpAddr, now: Timestamp) {
-        let guess = Guess { area: area_of(ip), tag, last: Second::of(now), own: true };
-        let account = self.account_entry(subject);
-        account.claims.remove(|claim| !claim.last.within(CHECK, now));
+    /// Keeps a place for a guess while it is being checked, so that many at once are not more
+    /// than one after the other. The place is free again with [`State::keep`], or after half
+    /// a minute.
+    pub fn claim(&mut self, attempt: &Attempt<'_>, admission: &Admission) {
+        let Credential::Password(tag) = attempt.credential else { return };
+        if admission.decision != Decision::Check || !admission.standing.is_unknown() {
+            return;
+        }
+        let guess = Guess { area: area_of(attempt.ip), tag, last: Second::of(attempt.now), own: true };
+        let account = self.account_entry(attempt.subject.key());
+        account.claims.remove(|claim| !claim.last.within(CHECK, attempt.now));
         account.claims.note(guess, MOST_GUESSES);
     }
 
-    /// Ends a claim whose guess was right, or was not checked after all.
-    pub fn release(&mut self, subject: SubjectKey, tag: Tag) {
-        self.account_entry(subject).claims.remove(|claim| claim.tag == tag);
+    /// Takes in what became of an attempt, and ends its claim.
+    pub fn keep(&mut self, attempt: &Attempt<'_>, changes: &Changes) {
+        if let Credential::Password(tag) = attempt.credential
+            && self.account(attempt.subject.key()).is_some()
+        {
+            self.account_entry(attempt.subject.key()).claims.remove(|claim| claim.tag == tag);
+        }
+        if let Some(event) = &changes.event {
+            self.apply(event);
+        }
+        if let Some(block) = changes.block {
+            self.blocks.add(block);
+        }
     }
 
     /// Forgets what is too old to matter. The maps stay within their bounds without it.
@@ -361,7 +378,7 @@ impl State {
         self.names.retain(|_, account| account.is_of_use(known_for, now));
         self.sources.retain(|_, source| {
             source.guesses.within(suspect_for, now).next().is_some()
-                || source.others.within(HOUR, now).next().is_some()
+                || source.offers.within(HOUR, now).next().is_some()
                 || source.goodwill.within(known_for, now).next().is_some()
         });
     }
@@ -480,7 +497,7 @@ impl State {
     pub(crate) fn failures_with(&self, offer: &Offer, window: Duration, now: Timestamp) -> (u32, u32) {
         let mut count = (1, 1);
         let Some(source) = self.sources.get(&offer.source) else { return count };
-        for one in source.guesses.within(window, now).chain(source.others.within(window, now)) {
+        for one in source.offers.within(window, now) {
             let mine = one.subject == offer.subject;
             let counts = one.class == offer.class && one.tenant == offer.tenant;
             if counts && !(mine && one.tag == offer.tag) {
@@ -491,12 +508,18 @@ impl State {
         count
     }
 
-    /// What was offered from `network` in the last hour, and how many speak for it.
-    pub(crate) fn offered(&self, network: Network, now: Timestamp) -> (usize, usize) {
-        self.sources.get(&network).map_or((0, 0), |source| {
-            let offered = source.guesses.within(HOUR, now).count() + source.others.within(HOUR, now).count();
-            (offered, self.goodwill(source, now))
-        })
+    /// What was offered in the last hour from the source of `ip` and from each wider network
+    /// around it, beyond what people mistype.
+    pub(crate) fn offered_too_much(&self, ip: IpAddr, now: Timestamp) -> usize {
+        let source = source_of(ip);
+        let wide = around(source).map(|(network, step)| (network, HUMAN * step.children.min(MOST_PARTS)));
+        let too_much = std::iter::once((source, HUMAN)).chain(wide).filter_map(|(network, human)| {
+            let reputation = self.sources.get(&network)?;
+            let offered = reputation.offers.within(HOUR, now).count();
+            let human = human + self.goodwill(reputation, now).min(MOST_SLOW);
+            Some(offered.saturating_sub(human))
+        });
+        too_much.max().unwrap_or(0)
     }
 
     /// Was `tag` found wrong for this subject within a day? Then it is no further guess.

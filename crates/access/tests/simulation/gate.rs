@@ -41,8 +41,6 @@ pub(crate) struct Real {
     record: Vec<(Timestamp, Shared)>,
     settings: HashMap<TenantId, Settings>,
     balancer: Rng,
-    /// Attempts that cost a shared statement, and all.
-    pub(crate) statements: (u64, u64),
 }
 
 fn fresh_state(index: u16) -> State {
@@ -55,8 +53,7 @@ fn fresh_state(index: u16) -> State {
 impl Node {
     /// Reads what the others wrote until `now`.
     fn catch_up(&mut self, record: &[(Timestamp, Shared)], now: Timestamp) {
-        while let Some((seen_at, shared)) = record.get(self.read).filter(|(seen_at, _)| *seen_at <= now) {
-            debug_assert!(*seen_at <= now);
+        while let Some((_, shared)) = record.get(self.read).filter(|(seen_at, _)| *seen_at <= now) {
             match shared {
                 Shared::Event(event) => self.state.apply(event),
                 Shared::Block(block) => self.state.blocks.add(*block),
@@ -75,21 +72,17 @@ impl Real {
             record: Vec::new(),
             settings: HashMap::new(),
             balancer: Rng::new(99),
-            statements: (0, 0),
         }
     }
 
-    fn keep(&mut self, node: usize, changes: &Changes, now: Timestamp) {
-        let state = &mut self.nodes[node].state;
-        if let Some(event) = changes.event {
-            state.apply(&event);
-            if event.is_shared() {
-                self.record.push((now.after(LAG), Shared::Event(event)));
-            }
+    /// Writes to the shared record what belongs there.
+    fn share(&mut self, changes: &Changes, now: Timestamp) {
+        let seen_at = now.after(LAG);
+        if let Some(event) = changes.event.filter(Event::is_shared) {
+            self.record.push((seen_at, Shared::Event(event)));
         }
         if let Some(block) = changes.block {
-            state.blocks.add(block);
-            self.record.push((now.after(LAG), Shared::Block(block)));
+            self.record.push((seen_at, Shared::Block(block)));
         }
     }
 }
@@ -98,7 +91,7 @@ impl Gate for Real {
     fn attempt(&mut self, one: &Try, directory: &Directory, now: Timestamp) -> (Verdict, Duration) {
         let number = self.balancer.below(self.nodes.len() as u64) as usize;
         self.nodes[number].catch_up(&self.record, now);
-        let node = &self.nodes[number];
+        let node = &mut self.nodes[number];
         let subject = subject(one.who, directory);
         let tenant = subject.tenant().expect("all names are in some tenant's domain");
         let settings = self.settings.entry(tenant).or_insert_with(|| Settings {
@@ -118,6 +111,7 @@ impl Gate for Real {
         };
         let delay = answer_after(one.ip, &node.state, attempt.now);
         let admission = before(&attempt, settings, &node.state);
+        node.state.claim(&attempt, &admission);
         let (outcome, verdict) = match (admission.decision, directory.is_right(one)) {
             (Decision::Check, true) => (Outcome::Good, Verdict::Admitted),
             (Decision::Check, false) => (Outcome::Wrong, Verdict::Wrong),
@@ -125,15 +119,16 @@ impl Gate for Real {
             (Decision::Refuse(_), _) => (Outcome::NotChecked, Verdict::Refused),
         };
         let changes = after(&attempt, &admission, outcome, settings, &node.state);
-        self.statements.0 += u64::from(changes.are_shared());
-        self.statements.1 += 1;
-        self.keep(number, &changes, now);
+        node.state.keep(&attempt, &changes);
+        self.share(&changes, now);
         (verdict, delay)
     }
 
     fn introduce(&mut self, account: &Account, ip: IpAddr, now: Timestamp) {
-        let event = introduce(account.tenant, account.account, ip, now, &self.nodes[0].state);
-        self.keep(0, &Changes { event: Some(event), block: None }, now);
+        let state = &mut self.nodes[0].state;
+        let event = introduce(account.tenant, account.account, ip, now, state);
+        state.apply(&event);
+        self.share(&Changes { event: Some(event), block: None }, now);
     }
 
     fn restart(&mut self, node: usize, now: Timestamp) {
