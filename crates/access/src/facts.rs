@@ -40,8 +40,9 @@ pub struct GroupId(pub i64);
 
 /// A short keyed hash of a password that was offered: tells equal ones from different ones.
 ///
-/// The key is the platform's and the hash is cut to 32 bits, so that who reads the database
-/// learns nothing worth having: of a billion candidates a quarter remains, without the key all.
+/// The key is the platform's and not in the database, and changes now and then. Only tags of
+/// wrong passwords are ever stored: whoever had both could try out what was mistyped, and
+/// would know nothing of what is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub u32);
 
