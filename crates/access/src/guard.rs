@@ -33,8 +33,8 @@ use crate::event::{Event, Standing, What};
 use crate::facts::{Attempt, Class, Credential, Subject, SubjectKey, Tag};
 use crate::policy::{Exempt, Policy, Scope};
 use crate::reason::Reason;
-use crate::rule::{Level, Rules, allows};
-use crate::source::source_of;
+use crate::rule::{Allow, Level, Rules, allows};
+use crate::source::{around, source_of};
 use crate::state::State;
 
 /// What a tenant has set, as the node has it in its cache.
@@ -156,7 +156,7 @@ pub fn before(attempt: &Attempt<'_>, settings: &Settings, state: &State) -> Admi
     admit(decision, would_refuse)
 }
 
-fn long_secret(attempt: &Attempt<'_>, allow: &[crate::rule::Allow]) -> Decision {
+fn long_secret(attempt: &Attempt<'_>, allow: &[Allow]) -> Decision {
     if allow.is_empty() || allows(allow, attempt.ip, &attempt.place, attempt.now) {
         Decision::Check
     } else {
@@ -250,8 +250,8 @@ fn live_block<'s>(attempt: &Attempt<'_>, state: &'s State) -> Option<&'s Block> 
     let tenant = attempt.subject.tenant();
     let class = attempt.service.class();
     let source = source_of(attempt.ip);
-    let networks = std::iter::once(source).chain(crate::source::around(source).map(|(network, _)| network));
-    networks.into_iter().find_map(|source| {
+    let mut networks = std::iter::once(source).chain(around(source).map(|(network, _)| network));
+    networks.find_map(|source| {
         let key = |subject| BlockKey { tenant, subject, source, class };
         let blocks = &state.blocks;
         let of_account = blocks.live(&key(Some(attempt.subject.key())), attempt.now);
@@ -332,8 +332,8 @@ fn new_block(
 ) -> Option<Block> {
     let (now, tenant, subject) = (attempt.now, attempt.subject.tenant(), attempt.subject.key());
     let has_goodwill = tenant.is_some_and(|tenant| state.goodwill_of(tenant, attempt.ip, now) > 0);
-    let is_rule = !matches!(admission.decision, Decision::Check | Decision::Challenge(_));
-    if !admission.standing.is_unknown() || has_goodwill || is_rule {
+    let was_refused = matches!(admission.decision, Decision::Refuse(_));
+    if !admission.standing.is_unknown() || has_goodwill || was_refused {
         return None;
     }
     let class = attempt.service.class();

@@ -131,4 +131,12 @@ mod tests {
         }
         assert_eq!(Reason::from_code("unknown"), None);
     }
+
+    #[test]
+    fn the_documentation_has_every_code() {
+        let document = include_str!("../../../docs/access.md");
+        for reason in Reason::ALL {
+            assert!(document.contains(&format!("`{}`", reason.code())), "{}", reason.code());
+        }
+    }
 }
