@@ -4,6 +4,7 @@
 //! Figures are for people and commit messages; no test depends on them.
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
+mod flood;
 mod mail;
 mod measure;
 mod store;
@@ -15,10 +16,13 @@ use clap::Parser;
 enum Part {
     /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
     Store(store::Arguments),
+    /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
+    Flood(flood::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Part::parse() {
         Part::Store(arguments) => store::run(&arguments),
+        Part::Flood(arguments) => flood::run(&arguments),
     }
 }
