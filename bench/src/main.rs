@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
 mod access;
+mod flood;
 mod mail;
 mod measure;
 mod store;
@@ -18,11 +19,14 @@ enum Part {
     Access(access::Arguments),
     /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
     Store(store::Arguments),
+    /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
+    Flood(flood::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Part::parse() {
         Part::Access(arguments) => access::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
+        Part::Flood(arguments) => flood::run(&arguments),
     }
 }

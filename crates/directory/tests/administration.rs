@@ -177,7 +177,7 @@ fn a_new_operator_sets_up_a_customer(mail: TestStore) {
         assert!(rig.signs_in(ann, right), "{kind}");
     }
     let twice = rig.go(Verb::Resume, Kind::Tenant, "acme").unwrap_err();
-    assert_eq!(twice.to_string(), "it is active, so it cannot be resumed");
+    assert_eq!(twice.to_string(), "it is active, so it cannot be resumed: nothing needs to be done");
 }
 
 fn an_address_has_one_meaning(mail: TestStore) {
@@ -233,7 +233,7 @@ fn what_is_deleted_can_be_undeleted_until_its_time(mail: TestStore) {
     assert_eq!((back.state, back.until, back.id), (State::Active, None, gone.id));
     assert!(rig.signs_in(ann, "secret word"));
     let error = rig.go(Verb::Purge, Kind::Account, ann).unwrap_err().to_string();
-    assert_eq!(error, "it is active, so it cannot be purged");
+    assert_eq!(error, "it is active, so it cannot be purged: delete it first");
 }
 
 fn a_change_on_an_older_version_is_refused_with_both_shown(mail: TestStore) {

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod directory;
 pub mod imap;
 pub mod mime;
+pub mod net;
 pub mod smtp;
 pub mod types;
 
@@ -33,6 +34,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("mime_structure", mime::mime_structure),
     ("mime_header", mime::mime_header),
     ("mime_charset", mime::mime_charset),
+    ("mime_binary", mime::mime_binary),
+    ("net_proxy", net::net_proxy),
     ("smtp_session", smtp::smtp_session),
     ("smtp_commands", smtp::smtp_commands),
     ("smtp_content", smtp::smtp_content),
