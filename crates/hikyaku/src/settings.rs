@@ -15,11 +15,14 @@
 pub(crate) mod certificates;
 mod findings;
 mod kind;
+mod listeners;
 mod page;
 mod program;
 mod section;
 mod surroundings;
 mod tenants;
+#[cfg(test)]
+mod tests;
 mod written;
 
 use std::fs;
