@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
-use hikyaku_mailstore::{KeyCleaner, Quota};
+use hikyaku_directory::Directory;
+use hikyaku_mailstore::KeyCleaner;
 use hikyaku_net::{Limits as Connections, Listener, Shutdown};
 use hikyaku_smtp_proto::Listener as Kind;
 use hikyaku_smtp_server::{Isolation, Limits, Metrics, Mode, Services, serve, settings};
-use hikyaku_testkit::{SeededRandom, TestStore};
-use hikyaku_types::{Address, NodeId, RisingIds, SystemClock, SystemRandom};
+use hikyaku_testkit::{TestDirectory, TestStore};
+use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
@@ -108,7 +108,7 @@ impl Server {
             let services = Services {
                 store: Arc::clone(&mail.store),
                 content: Arc::clone(&mail.content),
-                directory: Arc::new(directory()),
+                directory: directory(&mail).await,
                 keys,
                 ids: Arc::new(RisingIds::new(NodeId::new(2).expect("a node"))),
                 clock: Arc::new(SystemClock),
@@ -175,19 +175,15 @@ impl Server {
     }
 }
 
-fn directory() -> Directory {
-    let random = SeededRandom::new(8);
-    let password = PasswordHash::of(b"secret", &random).expect("a hash");
-    let entry = |tenant, number, text: &str| {
-        let address = Address::parse(text).expect("an address");
-        let home = TestStore::home(tenant, number);
-        let account = Account { home, address, quota: Quota(None), pool: Quota(None) };
-        Entry { account, aliases: Vec::new(), password: password.clone() }
-    };
-    let entries = [entry(1, 10, NEIGHBOUR), entry(2, 20, CUSTOMER)];
-    let domain = |name: &str| DomainEntry { name: name.parse().expect("a domain"), tag_separator: None };
-    let domains = [domain("example.org"), domain("example.net")];
-    Directory::new(domains, entries, Passwords::new(1), &random).expect("a directory")
+async fn directory(mail: &TestStore) -> Arc<Directory> {
+    let test = TestDirectory::new(mail);
+    for (number, domain, address) in [(1, "example.org", NEIGHBOUR), (2, "example.net", CUSTOMER)] {
+        let home = TestStore::home(number, 10 * number);
+        test.tenant(home.tenant, None).await;
+        test.domain(home.tenant, domain).await;
+        test.account(home, &[address], None, "secret").await;
+    }
+    test.directory
 }
 
 /// One connection after the other, until it is over.

@@ -94,7 +94,8 @@ impl Rig {
                 Action::List { kind, tenant, of: None, filter: Filter::default() }
             }
             Verb::Change => {
-                let field = if matches!(kind, Kind::Role) { set("power", "administrator") } else { title(kind) };
+                let field =
+                    if matches!(kind, Kind::Role) { set("power", "administrator") } else { title(kind) };
                 Action::Change { object, version: None, rename: None, fields: vec![field], secret: None }
             }
             verb => Action::Move { verb, object, version: None },

@@ -15,6 +15,7 @@ mod settings;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use hikyaku_store::{Location, Options, Store};
 use hikyaku_telemetry::log::{self, Format};
@@ -73,20 +74,30 @@ enum Check {
 /// Where an installation is.
 #[derive(clap::Args)]
 struct Place {
+    /// The settings file, which says where everything is.
+    #[arg(long, conflicts_with_all = ["data", "postgres"])]
+    config: Option<PathBuf>,
     /// The data folder: objects, and the databases unless `--postgres` is given.
-    #[arg(long)]
-    data: PathBuf,
+    #[arg(long, required_unless_present = "config")]
+    data: Option<PathBuf>,
     /// URL of the PostgreSQL database.
     #[arg(long)]
     postgres: Option<String>,
 }
 
 impl Place {
-    fn location(&self) -> Location {
-        match &self.postgres {
-            Some(url) => Location::Postgres { url: url.clone() },
-            None => Location::Folder(self.data.clone()),
+    /// The data folder, and where the databases are.
+    fn find(self) -> anyhow::Result<(PathBuf, Location)> {
+        if let Some(config) = self.config {
+            let (settings, _) = settings::load(&config)?;
+            return Ok((settings.data, settings.location));
         }
+        let data = self.data.context("--data or --config is needed")?;
+        let location = match self.postgres {
+            Some(url) => Location::Postgres { url },
+            None => Location::Folder(data.clone()),
+        };
+        Ok((data, location))
     }
 }
 
@@ -100,9 +111,12 @@ fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve { config } => serve::run(&config),
         Command::Make(what) => make::run(what),
-        Command::Migrate(place) => migrate(&place),
+        Command::Migrate(place) => migrate(place),
         Command::Check(Check::Config { file, json }) => check::config::run(&file, json),
-        Command::Check(Check::Store(place)) => check::store(&place.data, &place.location()),
+        Command::Check(Check::Store(place)) => {
+            let (data, location) = place.find()?;
+            check::store(&data, &location)
+        }
         Command::Check(Check::Spf(question)) => sender_check::check_spf(&question),
         Command::Check(Check::Message { file, question }) => sender_check::check_message(&file, &question),
     }
@@ -114,9 +128,10 @@ fn start_log(format: Format, level: &str) -> anyhow::Result<()> {
     Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| level.into()))?)
 }
 
-fn migrate(place: &Place) -> anyhow::Result<()> {
-    let _lock = hikyaku_store::DataLock::take(&place.data)?;
-    let done = Store::migrate(&place.location(), &Options::default(), &services::COMPONENTS)?;
+fn migrate(place: Place) -> anyhow::Result<()> {
+    let (data, location) = place.find()?;
+    let _lock = hikyaku_store::DataLock::take(&data)?;
+    let done = Store::migrate(&location, &Options::default(), &services::COMPONENTS)?;
     for step in &done {
         println!("{}: {} {}: {}", step.database, step.component, step.number, step.name);
     }

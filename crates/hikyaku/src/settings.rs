@@ -15,10 +15,13 @@
 pub(crate) mod certificates;
 mod findings;
 mod kind;
+mod listeners;
 mod page;
 mod program;
 mod section;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 mod written;
 
 use std::fs;

@@ -88,7 +88,8 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
         plain_sign_in_without_tls: false,
         chunking: true,
         binary_mime: true,
-        dsn: true,
+        // Nobody is told of a delivery yet, so nothing is promised (RFC 3461 section 4).
+        dsn: false,
         limits: true,
         require_tls: true,
     };

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use hikyaku_directory::{
-    Action, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, NewSecret, PasswordHash, Passwords, Request,
+    Action, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, NewSecret, PasswordHash, Passwords,
+    Request,
 };
 use hikyaku_store::AccountHome;
 use hikyaku_types::{Actor, NodeId, RisingIds, TenantId};

@@ -84,7 +84,7 @@ impl LoadError {
     pub(crate) fn is_of_key(&self, pair: &Pair) -> bool {
         match self {
             Self::NoKey(_) | Self::Locked(_) | Self::Mismatch { .. } => true,
-            Self::Read { path, .. } => *path == pair.key,
+            Self::Read { path, .. } => *path != pair.chain,
             Self::NoCertificate(_) | Self::Damaged(_) | Self::Name { .. } => false,
         }
     }

@@ -16,11 +16,10 @@ use hikyaku_types::{Domain, Timestamp};
 
 use super::certificates::{self, Loaded, Pair};
 use super::findings::Findings;
-use super::kind::{Addresses, Bytes, LogFormat, LogLevel, Secret};
+use super::kind::{Bytes, LogFormat, LogLevel, Secret};
+use super::listeners::listeners;
 use super::section::{Given, Needed};
-use super::written::{
-    Certificate, Connections, Database, Imap, Listen, Log, Passwords, Smtp, SmtpTimeouts, Written,
-};
+use super::written::{Certificate, Connections, Database, Imap, Log, Passwords, Smtp, SmtpTimeouts, Written};
 use crate::bounds::{Bounds, ImapBounds};
 use crate::listen::Door;
 
@@ -172,36 +171,6 @@ fn postgres_url(
         findings.mistake(&span, key, "this is no URL of a PostgreSQL database", remedy);
     }
     Some(url)
-}
-
-fn listeners(listen: &Listen, has_certificate: bool, findings: &mut Findings<'_>) -> Vec<(Door, SocketAddr)> {
-    let is_plain = listen.plain_sign_in_without_tls.value;
-    let mut open = Vec::new();
-    for (door, given) in listen.doors() {
-        let Some(Given { value: Addresses(addresses), span }) = given else { continue };
-        let key = format!("listen.{}", door.name());
-        for address in addresses {
-            if is_plain && !address.ip().is_loopback() {
-                let what = format!("passwords would be taken without TLS on {address}");
-                let remedy = "write a loopback address, or remove `plain_sign_in_without_tls`";
-                findings.mistake(span, &key, what, remedy);
-            }
-            if let Some((other, _)) = open.iter().find(|(_, taken)| taken == address && address.port() != 0) {
-                let what = format!("{} listens on {address}, too", Door::name(*other));
-                findings.mistake(span, &key, what, "write another address or port");
-            }
-            open.push((door, *address));
-        }
-        if door.needs_tls() && !has_certificate {
-            let remedy = "add a section `[[certificate]]` with `chain` and `key`, or remove this";
-            findings.mistake(span, &key, "this needs a certificate", remedy);
-        }
-    }
-    if open.is_empty() && !findings.spoiled("listen") {
-        let remedy = "name a listener: `smtp = \"0.0.0.0:25\"`";
-        findings.mistake(&None, "listen", "nobody could come in", remedy);
-    }
-    open
 }
 
 fn smtp_limits(smtp: &Smtp) -> SmtpLimits {

@@ -1,4 +1,4 @@
-//! CHUNKING, LIMITS, DSN and REQUIRETLS, as the server offers them.
+//! CHUNKING, LIMITS and REQUIRETLS, as the server offers them.
 
 use hikyaku_testkit::{TestStore, both_engines};
 
@@ -10,7 +10,6 @@ both_engines! {
     chunks_are_one_message
     chunks_may_be_pipelined
     what_chunks_hold_is_never_a_command
-    dsn_parameters_are_taken
     require_tls_is_for_tls
 }
 
@@ -24,7 +23,7 @@ fn extensions(reply: &[String]) -> String {
 
 fn what_is_offered_where(mail: TestStore) {
     let server = Server::start(mail);
-    let basic = "CHUNKING,DSN,LIMITS RCPTMAX=100 MAILMAX=100";
+    let basic = "CHUNKING,LIMITS RCPTMAX=100 MAILMAX=100";
     let mut client = Client::connect(server.mx);
     client.talk("S: 220 mx.example ESMTP");
     assert_eq!(extensions(&client.ehlo()), format!("STARTTLS,{basic}"));
@@ -40,7 +39,7 @@ fn what_is_offered_where(mail: TestStore) {
     );
     let mut client = Client::connect(server.lmtp);
     client.talk("S: 220 mx.example LMTP\nC: LHLO relay.example");
-    assert_eq!(extensions(&client.reply()), "STARTTLS,CHUNKING,DSN,LIMITS RCPTMAX=100 MAILMAX=10000");
+    assert_eq!(extensions(&client.reply()), "STARTTLS,CHUNKING,LIMITS RCPTMAX=100 MAILMAX=10000");
     drop(client);
     server.end();
 }
@@ -113,31 +112,6 @@ fn what_chunks_hold_is_never_a_command(mail: TestStore) {
     client.talk("S: 550 5.6.0 NUL in the message\nC: NOOP\nS: 250 2.0.0 OK");
     assert_eq!(server.inbox("ann@example.org").len(), 1);
     assert!(server.inbox("bob@example.org").is_empty());
-    drop(client);
-    server.end();
-}
-
-fn dsn_parameters_are_taken(mail: TestStore) {
-    // RFC 3461 section 10.
-    let server = Server::start(mail);
-    let mut client = Client::hello(server.mx);
-    client.talk(
-        "C: MAIL FROM:<a@client.example> RET=HDRS ENVID=QQ314159
-         S: 250 2.1.0 Sender OK
-         C: RCPT TO:<ann@example.org> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;ann@old.example
-         S: 250 2.1.5 Recipient OK
-         C: RCPT TO:<bob@example.org> NOTIFY=NEVER
-         S: 250 2.1.5 Recipient OK
-         C: RCPT TO:<bob@example.org> NOTIFY=NEVER,DELAY
-         S: 501 5.5.4 NOTIFY is NEVER, or a list of SUCCESS, FAILURE, DELAY
-         C: RCPT TO:<bob@example.org> ORCPT=bob
-         S: 501 5.5.4 ORCPT is type;xtext of at most 500 octets
-         C: DATA
-         S: 354 End with <CRLF>.<CRLF>
-         C: .
-         S: 250 2.0.0 Accepted as …",
-    );
-    assert_eq!(server.inbox("ann@example.org").len(), 1);
     drop(client);
     server.end();
 }
