@@ -14,6 +14,7 @@ use hikyaku_smtp_server::Mode as SmtpMode;
 use hikyaku_types::{Domain, Network};
 use tokio::task::JoinSet;
 
+use crate::admin::{AdminSocket, serve_admin};
 use crate::bounds::{Bounds, ImapBounds};
 use crate::maintenance;
 use crate::services::Installation;
@@ -130,13 +131,15 @@ impl Listeners {
             let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
             let (one, other) = (Arc::clone(directory), Arc::clone(directory));
             let is_shared = installation.is_shared;
+            let socket = AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
+            let admin = serve_admin(socket, Arc::clone(directory));
             async move {
                 let keep_up = async {
                     if is_shared {
                         maintenance::keep_up(other).await;
                     }
                 };
-                tokio::join!(maintenance::run(store, content, one), keep_up);
+                tokio::join!(maintenance::run(store, content, one), keep_up, admin);
             }
         };
         let mut listeners = Self {

@@ -1,6 +1,7 @@
 //! The one program: a mail platform for hosting providers.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
+mod admin;
 mod bounds;
 mod check;
 mod demo;
@@ -14,9 +15,10 @@ mod services;
 mod settings;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use hikyaku_store::{Location, Options, Store};
 use hikyaku_telemetry::log::{self, Format};
 
@@ -101,8 +103,29 @@ impl Place {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let command = Arguments::parse().command;
+fn main() -> ExitCode {
+    let matches = Arguments::command().subcommand(admin::command()).get_matches();
+    if let Some(("admin", matches)) = matches.subcommand() {
+        return match start_log(Format::Text, "warn") {
+            Ok(()) => admin::run(matches),
+            Err(error) => failed(&error),
+        };
+    }
+    match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => match run(arguments.command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Err(error) => error.exit(),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("Error: {error:?}");
+    ExitCode::FAILURE
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
     // The settings file of `serve` says how to log.
     if !matches!(command, Command::Serve { .. }) {
         start_log(Format::Text, "info")?;

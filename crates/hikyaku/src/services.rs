@@ -1,6 +1,6 @@
 //! What a server process is made of, in the order in which it is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hikyaku_directory::{CacheSizes, Directory, Passwords};
@@ -26,6 +26,8 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// The data folder.
+    pub(crate) data: PathBuf,
     /// Other nodes may work on the same databases.
     pub(crate) is_shared: bool,
     pub(crate) net_metrics: hikyaku_net::Metrics,
@@ -66,6 +68,7 @@ impl Installation {
             store: Arc::new(store),
             content: Arc::new(content),
             ids: Arc::new(ids),
+            data: data.to_owned(),
             is_shared: location.folder().is_none(),
             net_metrics: hikyaku_net::Metrics::new(metrics.of_crate("net")),
             smtp_metrics: hikyaku_smtp_server::Metrics::new(metrics.of_crate("smtp-server")),
