@@ -193,6 +193,13 @@ fn a_server_serves_what_its_file_says() {
     say(&mut reader, "b SELECT INBOX\r\n", "b OK");
     assert!(say(&mut reader, "c FETCH 1 BODY[TEXT]\r\n", "c OK").contains("hi\r\n"));
 
+    // SIGHUP reads certificates again; this server has none, and goes on.
+    let hung_up = Command::new("kill").args(["-HUP", &server.id().to_string()]).status().unwrap();
+    assert!(hung_up.success());
+    while !listening.contains("no certificates to read again") {
+        assert!(log.read_line(&mut listening).unwrap() > 0, "it ended: {listening}");
+    }
+
     let stopped = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
     assert!(stopped.success());
     assert!(server.wait().unwrap().success());
@@ -207,8 +214,40 @@ fn passwords_in_clear_are_for_loopback_alone() {
     let file = folder.path().join("hikyaku.toml");
     let everywhere = SocketAddr::from(([0, 0, 0, 0], free_address().port()));
     std::fs::write(&file, settings(&folder.path().join("data"), everywhere, free_address())).unwrap();
-    assert!(hikyaku(&["migrate", "--data", folder.path().join("data").to_str().unwrap()]).status.success());
     let refused = hikyaku(&["serve", "--config", file.to_str().unwrap()]);
     let said = text(&refused.stderr);
-    assert!(!refused.status.success() && said.contains("on loopback addresses only"), "{said}");
+    assert!(!refused.status.success() && said.contains("hikyaku.toml:4:8: mistake: listen.smtp: "), "{said}");
+}
+
+#[test]
+fn a_settings_file_is_checked_for_people_and_programs() {
+    let folder = scratch_dir();
+    let file = folder.path().join("hikyaku.toml");
+    let path = file.to_str().unwrap();
+    let (smtp, imap) = (free_address(), free_address());
+    std::fs::write(&file, settings(&folder.path().join("data"), smtp, imap)).unwrap();
+    let migrated = hikyaku(&["migrate", "--config", path]);
+    assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+    let good = hikyaku(&["check", "config", path]);
+    let said = text(&good.stdout);
+    assert!(good.status.success() && said.contains("hikyaku.toml is right"), "{said}");
+    assert!(said.contains(&format!("smtp on {smtp}")) && said.contains("SQLite"), "{said}");
+
+    let wrong = std::fs::read_to_string(&file).unwrap().replace("smtp =", "smpt =");
+    std::fs::write(&file, wrong).unwrap();
+    let bad = hikyaku(&["check", "config", path]);
+    assert_eq!(bad.status.code(), Some(1));
+    let said = text(&bad.stdout);
+    assert!(
+        said.contains("hikyaku.toml:4:1: mistake: listen.smpt: there is no such setting: did you mean"),
+        "{said}"
+    );
+    let bad = hikyaku(&["check", "config", "--json", path]);
+    assert_eq!(bad.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert_eq!(report["is_right"], false);
+    let finding =
+        report["findings"].as_array().unwrap().iter().find(|it| it["gravity"] == "mistake").unwrap();
+    assert_eq!((&finding["line"], &finding["key"]), (&4.into(), &"listen.smpt".into()));
+    assert!(report.get("summary").is_none());
 }

@@ -78,7 +78,10 @@ fn a_key_that_is_no_setting_is_a_mistake() {
             "5:1: mistake: smtp.timeouts.connect: there is no such setting: did you mean `content`? Else remove it",
         ],
     );
-    check("\"\\u001b[2J\" = 1\n[log]", &[]);
+    // A key can hold anything; what is shown holds no control characters.
+    let (_, found) = look("\"\\u001b[2J\" = 1", &CALM);
+    assert!(found.iter().any(|line| line.contains("\\u{1b}[2J: there is no such setting")), "{found:#?}");
+    assert!(!found.concat().contains('\u{1b}'));
 }
 
 #[test]
