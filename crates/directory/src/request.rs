@@ -55,7 +55,7 @@ pub enum Action {
         #[serde(default)]
         name: Option<String>,
         /// With this id, which it had in another installation. The operator only.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         /// In this tenant, where its name does not say it.
         #[serde(default)]

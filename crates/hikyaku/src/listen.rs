@@ -131,7 +131,8 @@ impl Listeners {
             let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
             let (one, other) = (Arc::clone(directory), Arc::clone(directory));
             let is_shared = installation.is_shared;
-            let socket = AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
+            let socket =
+                AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
             let admin = serve_admin(socket, Arc::clone(directory));
             async move {
                 let keep_up = async {

@@ -109,3 +109,51 @@ pub(crate) async fn keep_fresh(mut fresh: Option<Fresh>, mut hangup: Signal) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn write(pair: &Pair, made: &rcgen::CertifiedKey<rcgen::KeyPair>) {
+        fs::write(&pair.chain, made.cert.pem()).unwrap();
+        fs::write(&pair.key, made.signing_key.serialize_pem()).unwrap();
+    }
+
+    fn made() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+        rcgen::generate_simple_self_signed(["mx.example".to_owned()]).unwrap()
+    }
+
+    #[test]
+    fn what_is_new_and_good_is_used_and_the_rest_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pair = Pair { chain: at("chain.pem"), key: at("key.pem"), names: Vec::new() };
+        write(&pair, &made());
+        let loaded = [pair.load(pair.read().unwrap()).unwrap()];
+        let acceptor = TlsAcceptor::new(certificates::by_name(&loaded).unwrap().unwrap()).unwrap();
+        let mut fresh = Fresh::new(acceptor, &loaded);
+        let first = fresh.used.clone();
+        assert_eq!(fresh.look(true), Outcome::Unchanged);
+
+        // The chain is there, and its key not yet: told once, and again to who asks.
+        let next = made();
+        fs::write(&pair.chain, next.cert.pem()).unwrap();
+        let kept =
+            |outcome| matches!(outcome, Outcome::Kept(cause) if cause.contains("do not fit each other"));
+        assert!(kept(fresh.look(false)));
+        assert_eq!(fresh.look(false), Outcome::Unchanged);
+        assert!(kept(fresh.look(true)));
+        assert_eq!(fresh.used, first);
+
+        write(&pair, &next);
+        assert_eq!(fresh.look(false), Outcome::Exchanged);
+        assert!(fresh.used != first);
+        assert_eq!(fresh.look(false), Outcome::Unchanged);
+
+        fs::remove_file(&pair.key).unwrap();
+        assert!(matches!(fresh.look(false), Outcome::Kept(cause) if cause.contains("cannot read")));
+        write(&pair, &next);
+        assert_eq!(fresh.look(false), Outcome::Unchanged, "the same again");
+    }
+}

@@ -77,9 +77,8 @@ fn of_kind(kind: Kind) -> Command {
 
 /// Credentials are gone at once when they are deleted.
 fn verbs(kind: Kind) -> impl Iterator<Item = Verb> {
-    let is_there = move |verb: &Verb| {
-        kind != Kind::Credential || !matches!(verb, Verb::Undelete | Verb::Purge)
-    };
+    let is_there =
+        move |verb: &Verb| kind != Kind::Credential || !matches!(verb, Verb::Undelete | Verb::Purge);
     Verb::ALL.into_iter().filter(is_there)
 }
 
@@ -93,12 +92,17 @@ fn of_verb(kind: Kind, verb: Verb) -> Command {
         Verb::Change => change(kind, command),
         Verb::Suspend => moves(kind, command.about(format!("Make {one} stop to work; nothing is lost"))),
         Verb::Resume => moves(kind, command.about(format!("Make a suspended {kind} work again"))),
-        Verb::Delete if kind == Kind::Credential => moves(kind, command.about("Delete a credential for good")),
-        Verb::Delete => {
-            moves(kind, command.about(format!("Delete {one}; for a while, as its plan says, it can be undeleted")))
+        Verb::Delete if kind == Kind::Credential => {
+            moves(kind, command.about("Delete a credential for good"))
         }
+        Verb::Delete => moves(
+            kind,
+            command.about(format!("Delete {one}; for a while, as its plan says, it can be undeleted")),
+        ),
         Verb::Undelete => moves(kind, command.about(format!("Bring a deleted {kind} back"))),
-        Verb::Purge => moves(kind, command.about(format!("Remove a deleted {kind} for good, with all that it has"))),
+        Verb::Purge => {
+            moves(kind, command.about(format!("Remove a deleted {kind} for good, with all that it has")))
+        }
     }
 }
 
@@ -135,7 +139,8 @@ fn change(kind: Kind, command: Command) -> Command {
             args.extend([each(field, "add", "Add one"), each(field, "remove", "Take one away")]);
         }
     }
-    let rename = Arg::new("rename").long("rename").value_name("NAME").help("Another name").help_heading("Fields");
+    let rename =
+        Arg::new("rename").long("rename").value_name("NAME").help("Another name").help_heading("Fields");
     let is_named = !matches!(kind, Kind::Role | Kind::Credential | Kind::Domain);
     command
         .args(args)
@@ -158,7 +163,9 @@ fn name(kind: Kind) -> Arg {
         Kind::Alias | Kind::List => "Its address",
         Kind::Group => "Its name",
         Kind::Role => "As `role list` shows it: administrator:ann@example.org",
-        Kind::Credential => "The account's address for its password; ann@example.org:TITLE for an app password",
+        Kind::Credential => {
+            "The account's address for its password; ann@example.org:TITLE for an app password"
+        }
     };
     Arg::new("name").value_name("NAME").required(true).help(help)
 }
@@ -294,7 +301,10 @@ fn list(kind: Kind, command: Command) -> Command {
         .args(of)
         .args([
             limit(),
-            Arg::new("after").long("after").value_name("PLACE").help("Behind what the page before ended with"),
+            Arg::new("after")
+                .long("after")
+                .value_name("PLACE")
+                .help("Behind what the page before ended with"),
             Arg::new("all")
                 .long("all")
                 .action(ArgAction::SetTrue)

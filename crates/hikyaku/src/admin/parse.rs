@@ -53,17 +53,13 @@ pub(super) fn command(matches: &ArgMatches) -> Result<Parsed, Refusal> {
         }
     };
     let secret = secret(&action, matches)?;
-    let request =
-        Request { action, reason: text(matches, "reason"), dry_run: flag(matches, "dry-run") };
+    let request = Request { action, reason: text(matches, "reason"), dry_run: flag(matches, "dry-run") };
     Ok(Parsed { request, secret, all: flag(matches, "all") })
 }
 
 fn of_verb(kind: Kind, verb: Verb, matches: &ArgMatches) -> Result<Action, Refusal> {
-    let object = || Named {
-        kind,
-        name: text(matches, "name").unwrap_or_default(),
-        tenant: text(matches, "tenant"),
-    };
+    let object =
+        || Named { kind, name: text(matches, "name").unwrap_or_default(), tenant: text(matches, "tenant") };
     let version = number(matches, "if-version");
     Ok(match verb {
         Verb::Create => Action::Create {
@@ -154,7 +150,9 @@ fn secret(action: &Action, matches: &ArgMatches) -> Result<SecretFrom, Refusal> 
             let is_made = is_set(fields, "kind", "app_password");
             (!is_made, is_made)
         }
-        Action::Change { object, fields, .. } if object.kind == Kind::Credential => (fields.is_empty(), false),
+        Action::Change { object, fields, .. } if object.kind == Kind::Credential => {
+            (fields.is_empty(), false)
+        }
         _ => return Ok(SecretFrom::Nowhere),
     };
     match (text(matches, "hash"), flag(matches, "password-stdin")) {
@@ -194,8 +192,10 @@ mod tests {
 
     /// What `hikyaku admin LINE` asks; parts are parted by one space, `_` is a space in one.
     fn asked(line: &str) -> Result<Parsed, String> {
-        let words = std::iter::once("admin".to_owned()).chain(line.split(' ').map(|word| word.replace('_', " ")));
-        let matches = super::super::command().try_get_matches_from(words).map_err(|error| error.to_string())?;
+        let words =
+            std::iter::once("admin".to_owned()).chain(line.split(' ').map(|word| word.replace('_', " ")));
+        let matches =
+            super::super::command().try_get_matches_from(words).map_err(|error| error.to_string())?;
         command(&matches).map_err(|refusal| refusal.text)
     }
 
@@ -260,8 +260,14 @@ mod tests {
         let table = [
             ("credential create --account ann@example.org", SecretFrom::Terminal),
             ("credential create --account ann@example.org --password-stdin", SecretFrom::Stdin),
-            ("credential create --account ann@example.org --hash {SSHA}x", SecretFrom::Hash("{SSHA}x".into())),
-            ("credential create --account ann@example.org --kind app_password --title phone", SecretFrom::Nowhere),
+            (
+                "credential create --account ann@example.org --hash {SSHA}x",
+                SecretFrom::Hash("{SSHA}x".into()),
+            ),
+            (
+                "credential create --account ann@example.org --kind app_password --title phone",
+                SecretFrom::Nowhere,
+            ),
             ("credential change ann@example.org", SecretFrom::Terminal),
             ("credential change ann@example.org --expires 2027-03-31", SecretFrom::Nowhere),
             ("account change ann@example.org --title Ann", SecretFrom::Nowhere),
@@ -280,7 +286,10 @@ mod tests {
         let table = [
             ("account change ann@example.org", "nothing is to be changed"),
             ("account list --after nonsense", "--after takes what the page before ended with"),
-            ("audit --object acount ann@example.org", "`acount` is no kind of object: use one of plan, tenant"),
+            (
+                "audit --object acount ann@example.org",
+                "`acount` is no kind of object: use one of plan, tenant",
+            ),
             ("account create", "required arguments were not provided"),
             ("account create a@example.org --qouta 5GB", "'--quota'"),
             ("credential undelete x", "unrecognized subcommand"),

@@ -91,10 +91,8 @@ fn list(objects: &[View]) -> String {
 
 fn audit(line: &AuditLine) -> String {
     let reason = line.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let mut text = format!(
-        "{}  {}  {} {} {}{reason}\n",
-        line.at, line.actor, line.action, line.kind, line.name
-    );
+    let mut text =
+        format!("{}  {}  {} {} {}{reason}\n", line.at, line.actor, line.action, line.kind, line.name);
     for (name, was, is) in differences(line.before.as_ref(), line.after.as_ref()) {
         text.push_str(&format!("    {name}: {was} → {is}\n"));
     }

@@ -76,7 +76,11 @@ mod tests {
     fn exit_codes() {
         let of = |error: DirectoryError| Refusal::from(&error).number();
         assert_eq!(of(DirectoryError::NotFound { kind: Kind::Plan, name: "x".into() }), 1);
-        assert_eq!(of(DirectoryError::Store(StoreError::Busy)), 3, "what is temporary in the store is here too");
+        assert_eq!(
+            of(DirectoryError::Store(StoreError::Busy)),
+            3,
+            "what is temporary in the store is here too"
+        );
         assert_eq!(Refusal::usage("x").number(), 2);
         assert_eq!(Refusal::place("x").number(), 1);
     }

@@ -261,3 +261,169 @@ pub(crate) fn is_open_to_all(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_521_600);
+
+    /// A certificate authority and the certificates it issues for some years from 2026 on.
+    struct Authority(rcgen::Issuer<'static, rcgen::KeyPair>, String);
+
+    impl Authority {
+        fn new() -> Self {
+            let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+            params.distinguished_name.push(rcgen::DnType::CommonName, "An authority");
+            let key = rcgen::KeyPair::generate().unwrap();
+            let pem = params.self_signed(&key).unwrap().pem();
+            Self(rcgen::Issuer::new(params, key), pem)
+        }
+
+        /// Certificate and key of these names, from a day of 2026 until one of another year.
+        fn issue(&self, names: &[&str], from: (u8, u8), until: (i32, u8, u8)) -> (String, String) {
+            let mut params = rcgen::CertificateParams::new(
+                names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+            )
+            .unwrap();
+            params.not_before = rcgen::date_time_ymd(2026, from.0, from.1);
+            params.not_after = rcgen::date_time_ymd(until.0, until.1, until.2);
+            let key = rcgen::KeyPair::generate().unwrap();
+            (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+        }
+    }
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn pair(&self, chain: &str, key: &str, names: &[&str]) -> Pair {
+            let write = |name: &str, text: &str| {
+                let path = self.0.path().join(name);
+                fs::write(&path, text).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+                path
+            };
+            let names = names.iter().map(|name| Domain::parse(name).unwrap()).collect();
+            Pair { chain: write("chain.pem", chain), key: write("key.pem", key), names }
+        }
+    }
+
+    fn load(pair: &Pair) -> Result<Loaded, LoadError> {
+        pair.read().and_then(|content| pair.load(content))
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_apart() {
+        let authority = Authority::new();
+        let (chain, key) = authority.issue(&["mx.example"], (1, 1), (2030, 1, 1));
+        let (_, other) = authority.issue(&["mx.example"], (1, 1), (2030, 1, 1));
+        let damaged = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n";
+        let locked = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        for (chain, key, names, is_of_key, part) in [
+            (key.as_str(), key.as_str(), &[][..], false, "there is no certificate in "),
+            ("", &key, &[], false, "there is no certificate in "),
+            (damaged, &key, &[], false, "a certificate in "),
+            (&chain, "", &[], true, "there is no private key in "),
+            (&chain, &chain, &[], true, "there is no private key in "),
+            (&chain, &locked, &[], true, "the key in "),
+            (&chain, &other, &[], true, "do not fit each other"),
+            (&chain, &key, &["mail.example"], false, "chain.pem is not for mail.example"),
+        ] {
+            let files = Files::new();
+            let pair = files.pair(chain, key, names);
+            let error = load(&pair).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+            assert_eq!(error.is_of_key(&pair), is_of_key, "{error}");
+        }
+        let files = Files::new();
+        let mut pair = files.pair(&chain, &key, &["MX.example"]);
+        assert_eq!(load(&pair).unwrap().facts.names, ["mx.example"]);
+        pair.key = "/nowhere/key.pem".into();
+        assert!(load(&pair).is_err_and(|error| error.is_of_key(&pair)));
+    }
+
+    #[test]
+    fn what_clients_complain_about_is_a_warning() {
+        let authority = Authority::new();
+        let found = |from, until, names: &[&str], issuers: &[&str]| {
+            let (own, key) = authority.issue(names, from, until);
+            let files = Files::new();
+            let loaded = load(&files.pair(&[&[own.as_str()], issuers].concat().concat(), &key, &[])).unwrap();
+            let mut findings = Findings::new("");
+            warn(&loaded, &None, &None, NOW, &mut findings);
+            warn_default(&loaded, &Domain::parse("mx.example.org").unwrap(), &None, &mut findings);
+            assert!(!findings.has_mistakes());
+            findings.into_sorted().into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+        };
+        let issuer = authority.1.as_str();
+        let (stranger, _) = authority.issue(&["x.example"], (1, 1), (2030, 1, 1));
+        let good = (2030, 1, 1);
+        assert_eq!(found((1, 1), good, &["mx.example.org"], &[issuer]), [""; 0]);
+        assert_eq!(found((1, 1), good, &["*.example.org"], &[issuer]), [""; 0], "a wildcard");
+        for (from, until, names, issuers, what) in [
+            (
+                (1, 1),
+                (2026, 11, 1),
+                &["mx.example.org"][..],
+                &[issuer][..],
+                "the certificate has expired on 2026-11-01 00:00 UTC",
+            ),
+            (
+                (1, 1),
+                (2026, 12, 8),
+                &["mx.example.org"],
+                &[issuer],
+                "the certificate expires on 2026-12-08 00:00 UTC",
+            ),
+            (
+                (12, 1),
+                good,
+                &["mx.example.org"],
+                &[issuer],
+                "the certificate is not valid before 2026-12-01 00:00 UTC",
+            ),
+            (
+                (1, 1),
+                good,
+                &["mx.example.org"],
+                &[],
+                "the server's own certificate stands alone, and clients may not know its issuer",
+            ),
+            (
+                (1, 1),
+                good,
+                &["mx.example.org"],
+                &[&stranger],
+                "a certificate does not stand above the one of its issuer",
+            ),
+            (
+                (1, 1),
+                good,
+                &["a.example", "b.example"],
+                &[issuer],
+                "the certificate is for a.example and b.example, not for mx.example.org",
+            ),
+        ] {
+            assert_eq!(found(from, until, names, issuers), [what]);
+        }
+    }
+
+    #[test]
+    fn a_key_that_all_can_read_is_a_warning() {
+        let made = rcgen::generate_simple_self_signed(["mx.example".to_owned()]).unwrap();
+        let files = Files::new();
+        let pair = files.pair(&made.cert.pem(), &made.signing_key.serialize_pem(), &[]);
+        fs::set_permissions(&pair.key, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut findings = Findings::new("");
+        warn(&load(&pair).unwrap(), &None, &None, NOW, &mut findings);
+        let found = findings.into_sorted();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].remedy, format!("chmod o= {}", pair.key.display()));
+    }
+}

@@ -295,21 +295,45 @@ fn meant(name: &str, fields: &[Field]) -> String {
     }
 }
 
-/// Letters to insert, remove or replace until `a` is `b` (Levenshtein).
+/// Letters to insert, remove, replace or swap with the next until `a` is `b`.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (above, a) in a.chars().enumerate() {
-        let mut diagonal = above;
-        let mut left = above + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(b.chars()) {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = *cell;
-            left = replaced.min(diagonal + 1).min(left + 1);
-            *cell = left;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    // `rows[i][j]`: from the first `i` letters of `a` to the first `j` of `b`.
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
-        if let Some(first) = row.first_mut() {
-            *first = above + 1;
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("", "log", 3),
+            ("log", "log", 0),
+            ("lgo", "log", 1),
+            ("logs", "log", 1),
+            ("lg", "log", 1),
+            ("hostname", "host_name", 1),
+            ("submission", "submissions", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+            assert_eq!(distance(b, a), expected, "{b} {a}");
         }
     }
-    row.last().copied().unwrap_or_default()
 }

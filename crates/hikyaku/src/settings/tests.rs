@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use hikyaku_store::{Location, Options};
 use hikyaku_types::Timestamp;
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::section::{Description, Section, Shape};
 use super::written::Written;
-use super::{Findings, Settings, Surroundings, read};
+use super::{Finding, Findings, Settings, Surroundings, read};
 use crate::bounds::Bounds;
 
 /// Noon of 2026-11-24.
@@ -78,7 +79,10 @@ fn a_key_that_is_no_setting_is_a_mistake() {
             "5:1: mistake: smtp.timeouts.connect: there is no such setting: did you mean `content`? Else remove it",
         ],
     );
-    check("\"\\u001b[2J\" = 1\n[log]", &[]);
+    // A key can hold anything; what is shown holds no control characters.
+    let (_, found) = look("\"\\u001b[2J\" = 1", &CALM);
+    assert!(found.iter().any(|line| line.contains("\\u{1b}[2J: there is no such setting")), "{found:#?}");
+    assert!(!found.concat().contains('\u{1b}'));
 }
 
 #[test]
@@ -410,4 +414,35 @@ fn the_unit_and_the_example_agree() {
     let served = Surroundings { open_files: limit.parse().unwrap(), ..CALM };
     let (_, found) = look(&example(folder.path()), &served);
     assert!(!found.concat().contains("file descriptors"), "{found:#?}");
+}
+
+/// The example without what needs files.
+fn without_certificates() -> String {
+    let text = std::fs::read_to_string(repository("dist/hikyaku.toml")).unwrap();
+    let needs_files = ["[[certificate]]", "chain = ", "key = ", "submissions = ", "imaps = "];
+    let lines = text.lines().filter(|line| !needs_files.iter().any(|start| line.starts_with(start)));
+    lines.collect::<Vec<_>>().join("\n").replace("/var/lib/hikyaku", "/tmp")
+}
+
+#[test]
+fn the_example_without_certificates_is_right() {
+    check_whole(&without_certificates(), &[]);
+}
+
+proptest! {
+    /// A right file with a piece of it replaced: settings come of it, or mistakes, whose places
+    /// are in the file.
+    #[test]
+    fn any_file_is_settings_or_mistakes(at in 0usize..1_500, length in 0usize..30, put in "[a-z0-9 =.'\"\\[\\]\n{}#-]{0,12}") {
+        let text = without_certificates();
+        let text: String =
+            text.chars().take(at).chain(put.chars()).chain(text.chars().skip(at + length)).collect();
+        let mut findings = Findings::new(&text);
+        let settings = read(&text, &CALM, &mut findings);
+        let found = findings.into_sorted();
+        prop_assert_eq!(settings.is_none(), found.iter().any(Finding::is_mistake));
+        for place in found.iter().filter_map(|finding| finding.place) {
+            prop_assert!(place.line <= text.matches('\n').count() + 1, "{:?}", place);
+        }
+    }
 }

@@ -130,7 +130,7 @@ section! {
     /// TLS they are only hung up on.
     struct Connections {
         /// Connections of one listener. Each takes a file descriptor.
-        most: Given<usize> = 10_000, from 1 to 1_000_000;
+        most: Given<usize> = 25_000, from 1 to 1_000_000;
         /// Connections of one listener from one source: an IPv4 address or an IPv6 /64.
         most_each: Given<usize> = 100, from 1 to 1_000_000;
         /// How long sessions may take to end when the process does.
