@@ -67,8 +67,6 @@ pub struct AccountFacts {
     pub forward_to: Vec<Address>,
     /// Does its own mailbox get mail that is sent on?
     pub keep_copy: bool,
-    /// Are tags names of mailboxes?
-    pub tag_mailboxes: bool,
 }
 
 /// What an address leads to.
@@ -151,7 +149,6 @@ fn account_facts(id: i64, data: &str) -> Result<AccountFacts, StoreError> {
         quota: fields.quota.0,
         forward_to: plain(fields.forward_to),
         keep_copy: fields.keep_copy,
-        tag_mailboxes: fields.tag_mailboxes,
     })
 }
 

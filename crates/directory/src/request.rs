@@ -188,6 +188,7 @@ impl From<&Object> for View {
 /// What the directory answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is sent on at once")]
 pub enum Answer {
     /// It was done, or with `dry_run` it could be.
     Done {

@@ -68,8 +68,6 @@ pub struct Recipients {
     pub accounts: Vec<Arc<Account>>,
     /// On to these addresses, which are not the tenant's.
     pub forwards: Vec<Address>,
-    /// What was cut off the name: `shop` of `ann+shop`, for an account with tag mailboxes.
-    pub tag: Option<String>,
 }
 
 /// What an address is to us.
@@ -90,7 +88,6 @@ enum Found {
     Lead {
         lead: Arc<Lead>,
         tenant: Arc<TenantFacts>,
-        tag: Option<String>,
     },
     /// Nobody has it, but the domain has somebody for such mail.
     CatchAll {
@@ -108,8 +105,8 @@ impl Directory {
     /// # Errors
     /// [`StoreError`]: it cannot be told now.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, StoreError> {
-        let (lead, tenant, tag) = match self.find(address).await? {
-            Found::Lead { lead, tenant, tag } => (lead, tenant, tag),
+        let (lead, tenant) = match self.find(address).await? {
+            Found::Lead { lead, tenant } => (lead, tenant),
             Found::CatchAll { to, tenant } => return self.follow(vec![to], &tenant).await,
             Found::Suspended => return Ok(Resolution::Suspended),
             Found::NoMailbox => return Ok(Resolution::NoMailbox),
@@ -118,7 +115,7 @@ impl Directory {
         match &lead.to {
             LeadsTo::Account(facts) if facts.forward_to.is_empty() => {
                 let accounts = vec![Arc::new(Account::new(facts, &tenant))];
-                Ok(Resolution::Recipients(Recipients { accounts, forwards: Vec::new(), tag }))
+                Ok(Resolution::Recipients(Recipients { accounts, forwards: Vec::new() }))
             }
             LeadsTo::Account(_) => self.follow(vec![address.clone()], &tenant).await,
             LeadsTo::Others(targets) => self.follow(targets.clone(), &tenant).await,
@@ -137,7 +134,7 @@ impl Directory {
                 continue;
             }
             match self.find(&address).await? {
-                Found::Lead { lead, tenant: of, .. } if of.id == tenant.id => match &lead.to {
+                Found::Lead { lead, tenant: of } if of.id == tenant.id => match &lead.to {
                     LeadsTo::Account(facts) => {
                         let is_new = seen_accounts.insert(facts.id);
                         if is_new && (facts.keep_copy || facts.forward_to.is_empty()) {
@@ -152,7 +149,7 @@ impl Directory {
                 Found::NoMailbox => {}
                 // Whoever else's it is, it leaves the tenant, and is sent like any other mail.
                 Found::Lead { .. } | Found::CatchAll { .. } | Found::Foreign => {
-                    recipients.forwards.push(address)
+                    recipients.forwards.push(address);
                 }
             }
         }
@@ -191,12 +188,12 @@ impl Directory {
     /// # Errors
     /// [`StoreError`]: it cannot be told now.
     pub async fn owns(&self, account: &Account, address: &Address) -> Result<bool, StoreError> {
-        let Found::Lead { lead, tenant, .. } = self.find(address).await? else { return Ok(false) };
+        let Found::Lead { lead, tenant } = self.find(address).await? else { return Ok(false) };
         match &lead.to {
             LeadsTo::Account(facts) => Ok(facts.id == account.home.account),
             LeadsTo::Others(targets) => {
                 let [only] = targets.as_slice() else { return Ok(false) };
-                let Found::Lead { lead, tenant: of, .. } = self.find(only).await? else { return Ok(false) };
+                let Found::Lead { lead, tenant: of } = self.find(only).await? else { return Ok(false) };
                 let is_it = matches!(&lead.to, LeadsTo::Account(facts) if facts.id == account.home.account);
                 Ok(is_it && tenant.id == of.id)
             }
@@ -229,12 +226,11 @@ impl Directory {
             State::Deleted => return Ok(Found::NoMailbox),
         }
         let tagged = domain.tag_separator.and_then(|separator| without_tag(&address, separator));
-        let exact = std::iter::once((address, None));
-        for (address, tag) in exact.chain(tagged.map(|(address, tag)| (address, Some(tag)))) {
+        for address in std::iter::once(address).chain(tagged) {
             let lead = self.lead(&address.key()).await?;
             match lead.filter(|lead| lead.state != State::Deleted && lead.tenant == tenant.id) {
                 Some(lead) if lead.state == State::Suspended => return Ok(Found::Suspended),
-                Some(lead) => return Ok(Found::Lead { lead, tenant, tag }),
+                Some(lead) => return Ok(Found::Lead { lead, tenant }),
                 None => {}
             }
         }
@@ -293,9 +289,8 @@ fn with_state(domain: &DomainFacts, state: State) -> Arc<DomainFacts> {
     })
 }
 
-/// The address without its tag, and the tag.
-fn without_tag(address: &Address, separator: char) -> Option<(Address, String)> {
-    let (name, tag) = address.local_part.as_str().split_once(separator)?;
+fn without_tag(address: &Address, separator: char) -> Option<Address> {
+    let (name, _) = address.local_part.as_str().split_once(separator)?;
     let local_part = LocalPart::from_unquoted(name).ok()?;
-    Some((Address { local_part, domain: address.domain.clone() }, tag.to_owned()))
+    Some(Address { local_part, domain: address.domain.clone() })
 }

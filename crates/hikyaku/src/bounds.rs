@@ -8,7 +8,7 @@ use hikyaku_smtp_proto::settings::{Deadlines, Limits as SmtpLimits};
 use hikyaku_smtp_server::Limits as Shared;
 
 /// The bounds of connections and sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// Of each listener.
     pub(crate) connections: Limits,
@@ -17,18 +17,6 @@ pub(crate) struct Bounds {
     pub(crate) imap: ImapBounds,
     /// What SMTP sessions do at once.
     pub(crate) shared: Shared,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            connections: Limits::default(),
-            smtp: SmtpLimits::default(),
-            deadlines: Deadlines::default(),
-            imap: ImapBounds::default(),
-            shared: Shared::default(),
-        }
-    }
 }
 
 /// What [`ImapMode`] has of them.

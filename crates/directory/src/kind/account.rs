@@ -26,8 +26,6 @@ record! {
         forward_to: Vec<Text<Address>> = Vec::new(),
         /// Does its own mailbox get mail that is sent on?
         keep_copy: bool = true,
-        /// Is mail to `name+tag@…` put into the mailbox of that name, if there is one?
-        tag_mailboxes: bool = false,
         /// The language of notices.
         language: Language = Language::Japanese,
         /// A note of the administrator.
@@ -36,7 +34,7 @@ record! {
 }
 
 /// What the owner may change.
-pub const OWNERS_FIELDS: [&str; 5] = ["title", "forward_to", "keep_copy", "tag_mailboxes", "language"];
+pub const OWNERS_FIELDS: [&str; 4] = ["title", "forward_to", "keep_copy", "language"];
 
 /// Most addresses of one account, and most that its mail is sent on to.
 const MOST_ADDRESSES: usize = 100;

@@ -32,8 +32,6 @@ record! {
         language: Language = Language::Japanese,
         /// Fewest characters of a password; none is the platform's default.
         password_length: Limit = Limit(None),
-        /// Is SCRAM offered to its accounts' app passwords?
-        scram: bool = false,
         /// The operator's or administrator's note.
         note: String = String::new(),
     }
@@ -59,7 +57,7 @@ pub(crate) fn settle(
     if fields.plan.is_empty() {
         return Err(invalid("plan", "a tenant has a plan: give one with --plan"));
     }
-    if !fields.shard.0.is_some_and(|number| number <= u64::from(u16::MAX)) {
+    if fields.shard.0.is_none_or(|number| number > u64::from(u16::MAX)) {
         return Err(invalid("shard", "a tenant lives in a shard: give its number"));
     }
     let Some(before) = settling.before else { return Ok(()) };

@@ -30,6 +30,7 @@ const MOST: usize = 32;
 /// What a line of the server says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Reply {
     Answer(Answer),
     Error(Refusal),
