@@ -7,7 +7,7 @@ PART ?= store
 # How nextest runs: see .config/nextest.toml.
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
 
-.PHONY: help run build test lint e2e e2e-quick soak fuzz bench
+.PHONY: help run build test lint settings-page e2e e2e-quick soak fuzz bench
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +30,11 @@ lint: ## formatting and clippy alone
 	@scripts/install test
 	scripts/lint
 
+settings-page: ## write docs/settings.md from the code
+	@scripts/install run
+	cargo run --quiet --locked -p hikyaku -- make settings-page > docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+
 e2e: ## the program against foreign clients and peers
 	@scripts/install e2e
 	tests/e2e/run
@@ -46,6 +51,6 @@ fuzz: ## every fuzz target for SECONDS each (60)
 	@scripts/install fuzz
 	scripts/fuzz all $(SECONDS)
 
-bench: ## measure PART (store)
+bench: ## measure PART (store, flood)
 	@scripts/install run
 	cargo run --locked --release -p hikyaku-bench -- $(PART)

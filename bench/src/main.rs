@@ -4,6 +4,8 @@
 //! Figures are for people and commit messages; no test depends on them.
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
+mod access;
+mod flood;
 mod mail;
 mod measure;
 mod store;
@@ -13,12 +15,18 @@ use clap::Parser;
 /// What to measure.
 #[derive(Parser)]
 enum Part {
+    /// Sign-in decisions besides the hash: CPU, and memory for a million sources.
+    Access(access::Arguments),
     /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
     Store(store::Arguments),
+    /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
+    Flood(flood::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Part::parse() {
+        Part::Access(arguments) => access::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
+        Part::Flood(arguments) => flood::run(&arguments),
     }
 }

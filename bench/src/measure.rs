@@ -28,6 +28,14 @@ fn own_cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Bytes of this process that are in memory.
+pub(crate) fn own_memory() -> std::io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib << 10).ok_or_else(|| std::io::ErrorKind::InvalidData.into())
+}
+
 /// CPU that a process and all its children, living and ended, have used.
 ///
 /// Reads `/proc`: fields 14 to 17 of `stat` in clock ticks of 10 ms.

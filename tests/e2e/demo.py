@@ -27,7 +27,7 @@ class Demo:
 
     def __init__(self, data=None):
         self.data = Path(data or Path(os.environ["TMPDIR"]) / "data")
-        self.base_port = free_ports(3)
+        self.base_port = free_ports(13)
         self.log = self.data.with_suffix(".log")
         self.process = None
         self.ready = None

@@ -1,11 +1,13 @@
-//! `hikyaku check store`: do rows and objects agree, and can every content be read?
+//! `hikyaku check …`: a settings file ([`config`]), and the store: do rows and objects agree, and can every content be read?
+
+pub(crate) mod config;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::bail;
 use hikyaku_mailstore::check;
-use hikyaku_store::{Location, Scope, ServiceScope, StoreError, placement};
+use hikyaku_store::{Location, Options, Scope, ServiceScope, StoreError, placement};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{AccountId, Actor, ContentId, Service, ShardId, TenantId};
 
@@ -16,7 +18,8 @@ pub(crate) fn store(data: &Path, location: &Location) -> anyhow::Result<()> {
         bail!("there is no folder {}", data.display());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let installation = Installation::open(data, location, &mut Metrics::new(), &runtime)?;
+    let installation =
+        Installation::open(data, location, &Options::default(), &mut Metrics::new(), &runtime)?;
     let report = runtime.block_on(examine(&installation))?;
     let report =
         Report { problems: [installation.store.engine_problems()?, report.problems].concat(), ..report };

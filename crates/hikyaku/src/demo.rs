@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
-use hikyaku_mailstore::Quota;
-use hikyaku_net::TlsAcceptor;
-use hikyaku_store::{AccountHome, DataLock, Location, Options, Store};
-use hikyaku_telemetry::Metrics;
-use hikyaku_types::{
-    AccountId, Address, Clock, Domain, Random, ShardId, SystemClock, SystemRandom, TenantId,
+use hikyaku_directory::{
+    Action, Answer, Directory, DirectoryError, Edit, Filter, Kind, Named, NewSecret, PasswordHash, Request,
 };
+use hikyaku_net::TlsAcceptor;
+use hikyaku_store::{DataLock, Location, Options, Store};
+use hikyaku_telemetry::Metrics;
+use hikyaku_types::{AccountId, Actor, Clock, Domain, Random, SystemClock, SystemRandom, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::bounds::Bounds;
 use crate::listen::{Door, Listeners, Manner};
 use crate::services::{COMPONENTS, Installation};
 
@@ -32,7 +32,8 @@ pub(crate) struct Arguments {
     /// Where everything is kept; made if it is not there.
     #[arg(long)]
     data: PathBuf,
-    /// SMTP listens here; submission, submissions, imap and imaps on the four ports above.
+    /// SMTP listens here; submission, submissions, imap and imaps on the four ports above, and
+    /// lmtp twelve above.
     #[arg(long, default_value_t = 2525)]
     base_port: u16,
     /// Print one line of JSON when ready, for programs.
@@ -44,8 +45,17 @@ pub(crate) struct Arguments {
     suite: bool,
 }
 
-/// Listeners take the ports from the base port on, in the order of [`Door::ALL`].
-const PORTS: u16 = 5;
+/// The ports that the demo takes, counted from the base port.
+const PORTS: [(Door, u16); 6] = [
+    (Door::Smtp, 0),
+    (Door::Submission, 1),
+    (Door::Submissions, 2),
+    (Door::Imap, 3),
+    (Door::Imaps, 4),
+    (Door::Lmtp, 12),
+];
+/// The highest of them.
+const LAST_PORT: u16 = 12;
 
 /// The customers: tenant, domain, accounts.
 const TENANTS: [(&str, &str, [&str; 5]); 2] = [
@@ -56,6 +66,8 @@ const TENANTS: [(&str, &str, [&str; 5]); 2] = [
 /// What the server calls itself.
 const HOST_NAME: &str = "mx.demo";
 const SUITE_DOMAIN: &str = "suite.test";
+/// The tenant of the provider's own people.
+const PROVIDER: &str = "provider";
 
 /// What each may store.
 const ACCOUNT_BYTES: u64 = 1 << 30;
@@ -79,7 +91,7 @@ struct TenantState {
     accounts: Vec<AccountState>,
 }
 
-/// Who administers; there is nowhere to sign in with it yet.
+/// Who administers.
 #[derive(Serialize, Deserialize)]
 struct Login {
     user: String,
@@ -101,6 +113,7 @@ struct Ready<'r> {
     submissions: SocketAddr,
     imap: SocketAddr,
     imaps: SocketAddr,
+    lmtp: SocketAddr,
     ca: &'r Path,
     operator: &'r Login,
     tenants: Vec<ReadyTenant<'r>>,
@@ -126,8 +139,8 @@ struct ReadyAccount<'r> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.base_port == 0 || arguments.base_port > u16::MAX - PORTS {
-        bail!("--base-port must be from 1 to {}", u16::MAX - PORTS);
+    if arguments.base_port == 0 || arguments.base_port > u16::MAX - LAST_PORT {
+        bail!("--base-port must be from 1 to {}", u16::MAX - LAST_PORT);
     }
     let lock = DataLock::take(&arguments.data)?;
     let mut state = State::load_or_make(&arguments.data)?;
@@ -138,8 +151,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Store::migrate(&location, &Options::default(), &COMPONENTS)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut metrics = Metrics::new();
-    let installation = Installation::open_locked(lock, &arguments.data, &location, &mut metrics, &runtime)?;
-    let directory = Arc::new(state.directory()?);
+    let installation = Installation::open_locked(
+        lock,
+        &arguments.data,
+        &location,
+        &Options::default(),
+        &mut metrics,
+        &runtime,
+    )?;
+    let directory = installation.directory(2)?;
+    runtime.block_on(state.make_known(&directory))?;
     let tls = Certificates::load_or_make(&arguments.data.join("tls"))?;
     runtime.block_on(serve(arguments, &mut state, &installation, directory, &tls))?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -155,18 +176,18 @@ async fn serve(
     directory: Arc<Directory>,
     tls: &Certificates,
 ) -> anyhow::Result<()> {
-    let address = |door, port| (door, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let ports = arguments.base_port..;
-    let wanted: Vec<_> = Door::ALL.into_iter().zip(ports).map(|(door, port)| address(door, port)).collect();
+    let wanted = PORTS.map(|(door, above)| {
+        (door, SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.base_port.saturating_add(above))))
+    });
     let manner = Manner {
-        host_name: Domain::parse(HOST_NAME)?,
         tls: Some(tls.acceptor.clone()),
         plain_sign_in_without_tls: arguments.suite,
-        raised_limits: arguments.suite,
+        bounds: if arguments.suite { Bounds::of_suites() } else { Bounds::default() },
+        ..Manner::new(Domain::parse(HOST_NAME)?)
     };
     let listeners = Listeners::open(&wanted, &manner, installation, &directory)
         .await
-        .context("the demo needs five free ports in a row: try another --base-port")?;
+        .context("the demo needs free ports: try another --base-port")?;
     if let Some(smtp) = listeners.address(Door::Smtp).filter(|_| !state.has_mail) {
         deliver_first_mails(smtp, state).await.context("cannot deliver the first mails")?;
         state.has_mail = true;
@@ -189,6 +210,7 @@ fn announce(
         submissions: addresses[2],
         imap: addresses[3],
         imaps: addresses[4],
+        lmtp: addresses[5],
         operator: &state.operator,
         ca: &tls.authority,
         tenants: state.tenants.iter().map(ready_tenant).collect(),
@@ -207,6 +229,7 @@ fn announce(
         writeln!(out, "  Submissions  {}   the same under TLS from the start", ready.submissions)?;
         writeln!(out, "  IMAP         {}   with STARTTLS, to read mail", ready.imap)?;
         writeln!(out, "  IMAPS        {}   the same under TLS from the start", ready.imaps)?;
+        writeln!(out, "  LMTP         {}   for a mail server that hands mail over", ready.lmtp)?;
         writeln!(out, "  CA           {}\n", ready.ca.display())?;
         for tenant in &ready.tenants {
             writeln!(out, "  {}", tenant.name)?;
@@ -265,7 +288,7 @@ impl State {
             domain: (*domain).to_owned(),
             accounts: accounts.iter().map(|name| account(name, domain)).collect(),
         });
-        let operator = Login { user: "operator".into(), password: password() };
+        let operator = Login { user: format!("operator@{HOST_NAME}"), password: password() };
         Self { operator, tenants: tenants.collect(), has_mail: false }
     }
 
@@ -296,33 +319,108 @@ impl State {
         write_private(&data.join("demo.json"), serde_json::to_string_pretty(self)?.as_bytes())
     }
 
-    fn directory(&self) -> anyhow::Result<Directory> {
+    /// Makes what is not there yet, as an operator would.
+    async fn make_known(&self, directory: &Directory) -> anyhow::Result<()> {
+        let setup = Setup(directory);
+        let pool = TENANT_BYTES.to_string();
+        setup.make(Kind::Plan, "demo", None, &[("title", "Demo"), ("pool", &pool)]).await?;
+        setup.make(Kind::Tenant, PROVIDER, None, &[("title", "The provider"), ("plan", "demo")]).await?;
+        setup.make_in(PROVIDER, Kind::Domain, HOST_NAME, &[]).await?;
         // Mail to <Postmaster>, which has no domain, is for the host's (RFC 5321 section 4.5.1).
-        let host = Address::parse(&format!("postmaster@{HOST_NAME}"))?;
-        let mut domains = vec![DomainEntry { name: host.domain.clone(), tag_separator: None }];
-        let mut entries: Vec<Entry> = Vec::new();
+        let addresses = format!("{},postmaster@{HOST_NAME}", self.operator.user);
+        setup.make(Kind::Account, &self.operator.user, None, &[("addresses", &addresses)]).await?;
+        setup.password(&self.operator.user, &self.operator.password).await?;
+        setup.role(&self.operator.user, "operator").await?;
         for tenant in &self.tenants {
-            domains.push(DomainEntry { name: Domain::parse(&tenant.domain)?, tag_separator: Some('+') });
+            let name = tenant.domain.replace('.', "-");
+            let fields = [("title", tenant.name.as_str()), ("plan", "demo")];
+            setup.make(Kind::Tenant, &name, Some(&tenant.id), &fields).await?;
+            setup.make_in(&name, Kind::Domain, &tenant.domain, &[]).await?;
+            setup.make(Kind::Account, &tenant.admin.user, None, &[]).await?;
+            setup.password(&tenant.admin.user, &tenant.admin.password).await?;
+            setup.role(&tenant.admin.user, "administrator").await?;
+            let quota = ACCOUNT_BYTES.to_string();
             for account in &tenant.accounts {
-                let home = AccountHome {
-                    tenant: tenant.id.parse()?,
-                    account: account.id.parse()?,
-                    shard: ShardId(0),
-                };
-                let found = Account {
-                    home,
-                    address: Address::parse(&account.address)?,
-                    quota: Quota(Some(ACCOUNT_BYTES)),
-                    pool: Quota(Some(TENANT_BYTES)),
-                };
-                let password = PasswordHash::of(account.password.as_bytes(), &SystemRandom)?;
-                let is_postmaster = found.address.local_part.as_str() == host.local_part.as_str();
-                let has_host = entries.iter().any(|entry| !entry.aliases.is_empty());
-                let aliases = if is_postmaster && !has_host { vec![host.clone()] } else { Vec::new() };
-                entries.push(Entry { account: found, aliases, password });
+                setup.make(Kind::Account, &account.address, Some(&account.id), &[("quota", &quota)]).await?;
+                setup.password(&account.address, &account.password).await?;
             }
         }
-        Ok(Directory::new(domains, entries, Passwords::new(2), &SystemRandom)?)
+        Ok(())
+    }
+}
+
+/// Makes objects unless they are there.
+struct Setup<'d>(&'d Directory);
+
+impl Setup<'_> {
+    async fn make(
+        &self,
+        kind: Kind,
+        name: &str,
+        id: Option<&str>,
+        fields: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        self.create(kind, Some(name), id, None, fields, None).await
+    }
+
+    async fn make_in(
+        &self,
+        tenant: &str,
+        kind: Kind,
+        name: &str,
+        fields: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        self.create(kind, Some(name), None, Some(tenant), fields, None).await
+    }
+
+    async fn role(&self, account: &str, power: &str) -> anyhow::Result<()> {
+        self.create(Kind::Role, None, None, None, &[("account", account), ("power", power)], None).await
+    }
+
+    /// Passwords of suites are shorter than any policy likes: their hashes are imported.
+    async fn password(&self, account: &str, password: &str) -> anyhow::Result<()> {
+        let named = Named { kind: Kind::Account, name: account.to_owned(), tenant: None };
+        let of = Some(named);
+        let list = Action::List { kind: Kind::Credential, tenant: None, of, filter: Filter::default() };
+        if let Answer::Objects { objects, .. } = self.ask(list).await?
+            && !objects.is_empty()
+        {
+            return Ok(());
+        }
+        let hash = PasswordHash::of(password.as_bytes(), &SystemRandom)?;
+        let secret = Some(NewSecret::Hash(hash.as_str().to_owned()));
+        self.create(Kind::Credential, None, None, None, &[("account", account)], secret).await
+    }
+
+    async fn create(
+        &self,
+        kind: Kind,
+        name: Option<&str>,
+        id: Option<&str>,
+        tenant: Option<&str>,
+        fields: &[(&str, &str)],
+        secret: Option<NewSecret>,
+    ) -> anyhow::Result<()> {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), Edit::Set((*value).to_owned())));
+        let action = Action::Create {
+            kind,
+            name: name.map(str::to_owned),
+            id: id.map(str::to_owned),
+            tenant: tenant.map(str::to_owned),
+            fields: fields.collect(),
+            secret,
+        };
+        match self.ask(action).await {
+            Ok(_) | Err(DirectoryError::Taken { .. } | DirectoryError::AddressTaken { .. }) => Ok(()),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot make {kind} {}", name.unwrap_or_default()))
+            }
+        }
+    }
+
+    async fn ask(&self, action: Action) -> Result<Answer, DirectoryError> {
+        let request = Request { action, reason: Some("demo".into()), dry_run: false };
+        self.0.execute(Actor::Operator, request).await
     }
 }
 

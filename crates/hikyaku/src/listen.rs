@@ -1,17 +1,21 @@
 //! The listeners of a process: opened together, ended together.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode as ImapMode, Start};
-use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_net::{Listener, Shutdown, TlsAcceptor};
+use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::Mode as SmtpMode;
-use hikyaku_types::Domain;
+use hikyaku_types::{Domain, Network};
 use tokio::task::JoinSet;
 
+use crate::admin::{AdminSocket, serve_admin};
+use crate::bounds::{Bounds, ImapBounds};
 use crate::maintenance;
 use crate::services::Installation;
 
@@ -23,12 +27,10 @@ pub(crate) enum Door {
     Submissions,
     Imap,
     Imaps,
+    Lmtp,
 }
 
 impl Door {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Smtp, Self::Submission, Self::Submissions, Self::Imap, Self::Imaps];
-
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",
@@ -36,19 +38,20 @@ impl Door {
             Self::Submissions => "submissions",
             Self::Imap => "imap",
             Self::Imaps => "imaps",
+            Self::Lmtp => "lmtp",
         }
     }
 
     /// Connections beyond the limit are told this; under TLS there is nothing to tell.
     const fn refusal(self) -> &'static [u8] {
         match self {
-            Self::Smtp | Self::Submission => b"421 4.7.0 Too many connections\r\n",
+            Self::Smtp | Self::Submission | Self::Lmtp => b"421 4.7.0 Too many connections\r\n",
             Self::Imap => b"* BYE Too many connections\r\n",
             Self::Submissions | Self::Imaps => b"",
         }
     }
 
-    const fn needs_tls(self) -> bool {
+    pub(crate) const fn needs_tls(self) -> bool {
         matches!(self, Self::Submissions | Self::Imaps)
     }
 }
@@ -60,8 +63,33 @@ pub(crate) struct Manner {
     pub(crate) tls: Option<TlsAcceptor>,
     /// Passwords are taken in clear; only on loopback addresses.
     pub(crate) plain_sign_in_without_tls: bool,
-    /// Higher limits, for test suites that do much from one address.
-    pub(crate) raised_limits: bool,
+    pub(crate) bounds: Bounds,
+    /// LMTP also listens on a Unix socket with this path.
+    pub(crate) lmtp_socket: Option<PathBuf>,
+    /// Networks whose connections begin with a PROXY header of version 2, by listener.
+    pub(crate) proxies: Vec<(Door, Vec<Network>)>,
+    /// What becomes of bare CR and LF in content that comes in by SMTP.
+    pub(crate) line_ends: LineEnds,
+}
+
+impl Manner {
+    /// Every default.
+    pub(crate) fn new(host_name: Domain) -> Self {
+        Self {
+            host_name,
+            tls: None,
+            plain_sign_in_without_tls: false,
+            bounds: Bounds::default(),
+            lmtp_socket: None,
+            proxies: Vec::new(),
+            line_ends: LineEnds::Normalise,
+        }
+    }
+
+    fn proxies_of(&self, door: Door) -> Vec<Network> {
+        let its = self.proxies.iter().filter(|(of, _)| *of == door);
+        its.flat_map(|(_, networks)| networks).copied().collect()
+    }
 }
 
 /// Open listeners.
@@ -81,28 +109,51 @@ impl Listeners {
         installation: &Installation,
         directory: &Arc<Directory>,
     ) -> anyhow::Result<Self> {
-        let limits = match manner.raised_limits {
-            true => Limits { connections_each: 10_000, ..Limits::default() },
-            false => Limits::default(),
-        };
-        let mut bound = Vec::with_capacity(wanted.len());
+        let (mut bound, mut addresses) = (Vec::with_capacity(wanted.len()), Vec::new());
         for (door, address) in wanted {
-            bound.push((*door, bind(*door, *address, manner, limits).await?));
+            let listener = bind(*door, *address, manner).await?;
+            addresses.push((*door, listener.address()?));
+            bound.push((*door, listener));
         }
-        let smtp = installation.smtp(Arc::clone(directory), largest_content(manner)?);
+        if let Some(path) = &manner.lmtp_socket {
+            let (name, refusal) = (Door::Lmtp.name(), Door::Lmtp.refusal());
+            let listener = Listener::bind_path(path, name, manner.bounds.connections, refusal)
+                .with_context(|| format!("cannot listen on {} for lmtp", path.display()))?;
+            bound.push((Door::Lmtp, listener));
+        }
+        let smtp = installation.smtp(
+            Arc::clone(directory),
+            manner.bounds.shared,
+            usize::try_from(manner.bounds.smtp.size_bytes)?,
+        );
         let imap = installation.imap(Arc::clone(directory));
-        let work = maintenance::run(Arc::clone(&installation.store), Arc::clone(&installation.content));
+        let work = {
+            let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
+            let (one, other) = (Arc::clone(directory), Arc::clone(directory));
+            let is_shared = installation.is_shared;
+            let socket =
+                AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
+            let admin = serve_admin(socket, Arc::clone(directory));
+            async move {
+                let keep_up = async {
+                    if is_shared {
+                        maintenance::keep_up(other).await;
+                    }
+                };
+                tokio::join!(maintenance::run(store, content, one), keep_up, admin);
+            }
+        };
         let mut listeners = Self {
-            addresses: Vec::new(),
+            addresses,
             shutdown: Shutdown::new(),
             running: JoinSet::new(),
             maintenance: tokio::spawn(work).abort_handle(),
         };
         for (door, listener) in bound {
-            listeners.addresses.push((door, listener.address()?));
+            let listener = listener.counting(&installation.net_metrics).behind(manner.proxies_of(door));
             let ending = listeners.shutdown.ending();
             match door {
-                Door::Smtp | Door::Submission | Door::Submissions => {
+                Door::Smtp | Door::Submission | Door::Submissions | Door::Lmtp => {
                     let mode =
                         SmtpMode { settings: Arc::new(smtp_settings(door, manner)), tls: manner.tls.clone() };
                     let services = smtp.clone();
@@ -113,6 +164,9 @@ impl Listeners {
                     let start = if door == Door::Imaps { Start::Tls } else { Start::Clear };
                     let mut mode = ImapMode::new(start, manner.tls.clone());
                     mode.plain_sign_in_without_tls = manner.plain_sign_in_without_tls;
+                    let ImapBounds { message_bytes, silence, silence_before_sign_in, errors } =
+                        manner.bounds.imap;
+                    mode = ImapMode { message_bytes, silence, silence_before_sign_in, errors, ..mode };
                     let services = imap.clone();
                     let serve = move |it| hikyaku_imap_server::serve(it, mode.clone(), services.clone());
                     listeners.running.spawn(listener.run(ending, serve));
@@ -142,15 +196,18 @@ impl Listeners {
     }
 }
 
-async fn bind(door: Door, address: SocketAddr, manner: &Manner, limits: Limits) -> anyhow::Result<Listener> {
+async fn bind(door: Door, address: SocketAddr, manner: &Manner) -> anyhow::Result<Listener> {
     let name = door.name();
     if manner.plain_sign_in_without_tls && !address.ip().is_loopback() {
         bail!("{name} listens on {address}: passwords are taken without TLS on loopback addresses only");
     }
+    if door == Door::Lmtp && !address.ip().is_loopback() {
+        bail!("lmtp listens on {address}: it believes its clients, so only loopback addresses can have it");
+    }
     if door.needs_tls() && manner.tls.is_none() {
         bail!("{name} needs a certificate and its key");
     }
-    let bound = Listener::bind(address, name, limits, door.refusal()).await;
+    let bound = Listener::bind(address, name, manner.bounds.connections, door.refusal()).await;
     bound.with_context(|| format!("cannot listen on {address} for {name}"))
 }
 
@@ -158,18 +215,13 @@ fn smtp_settings(door: Door, manner: &Manner) -> Settings {
     let kind = match door {
         Door::Submission => Kind::Submission,
         Door::Submissions => Kind::Submissions,
+        Door::Lmtp => Kind::Lmtp,
         Door::Smtp | Door::Imap | Door::Imaps => Kind::Mx,
     };
-    let mut settings = Settings::new(manner.host_name.clone(), kind);
-    settings.offers.start_tls = manner.tls.is_some();
+    let mut settings = hikyaku_smtp_server::settings(manner.host_name.clone(), kind, manner.tls.is_some());
     settings.offers.plain_sign_in_without_tls = manner.plain_sign_in_without_tls;
-    if manner.raised_limits {
-        settings.limits.transactions = u32::MAX;
-        settings.limits.idle_commands = u32::MAX;
-    }
+    settings.limits = manner.bounds.smtp;
+    settings.deadlines = manner.bounds.deadlines;
+    settings.line_ends = manner.line_ends;
     settings
-}
-
-fn largest_content(manner: &Manner) -> anyhow::Result<usize> {
-    Ok(usize::try_from(smtp_settings(Door::Smtp, manner).limits.size_bytes)?)
 }

@@ -1,17 +1,24 @@
 //! The one program: a mail platform for hosting providers.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
+mod admin;
+mod bounds;
 mod check;
 mod demo;
 mod listen;
 mod maintenance;
 mod make;
+mod reload;
+mod sender_check;
 mod serve;
 mod services;
+mod settings;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use hikyaku_store::{Location, Options, Store};
 use hikyaku_telemetry::log::{self, Format};
 
@@ -45,53 +52,109 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Check {
+    /// Tell every mistake of a settings file, and what a server with it would do.
+    Config {
+        /// The settings file.
+        file: PathBuf,
+        /// Print one line of JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare databases and objects in both directions.
     Store(Place),
+    /// Check whether a client may send for a domain (SPF), step by step.
+    Spf(sender_check::Question),
+    /// Check who really sent a message (SPF, DKIM, DMARC, ARC), step by step.
+    Message {
+        /// The message as it was received.
+        file: PathBuf,
+        #[command(flatten)]
+        question: sender_check::Question,
+    },
 }
 
 /// Where an installation is.
 #[derive(clap::Args)]
 struct Place {
+    /// The settings file, which says where everything is.
+    #[arg(long, conflicts_with_all = ["data", "postgres"])]
+    config: Option<PathBuf>,
     /// The data folder: objects, and the databases unless `--postgres` is given.
-    #[arg(long)]
-    data: PathBuf,
+    #[arg(long, required_unless_present = "config")]
+    data: Option<PathBuf>,
     /// URL of the PostgreSQL database.
     #[arg(long)]
     postgres: Option<String>,
 }
 
 impl Place {
-    fn location(&self) -> Location {
-        match &self.postgres {
-            Some(url) => Location::Postgres { url: url.clone() },
-            None => Location::Folder(self.data.clone()),
+    /// The data folder, and where the databases are.
+    fn find(self) -> anyhow::Result<(PathBuf, Location)> {
+        if let Some(config) = self.config {
+            let (settings, _) = settings::load(&config)?;
+            return Ok((settings.data, settings.location));
         }
+        let data = self.data.context("--data or --config is needed")?;
+        let location = match self.postgres {
+            Some(url) => Location::Postgres { url },
+            None => Location::Folder(data.clone()),
+        };
+        Ok((data, location))
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let command = Arguments::parse().command;
+fn main() -> ExitCode {
+    let matches = Arguments::command().subcommand(admin::command()).get_matches();
+    if let Some(("admin", matches)) = matches.subcommand() {
+        return match start_log(Format::Text, "warn") {
+            Ok(()) => admin::run(matches),
+            Err(error) => failed(&error),
+        };
+    }
+    match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => match run(arguments.command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Err(error) => error.exit(),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("Error: {error:?}");
+    ExitCode::FAILURE
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
     // The settings file of `serve` says how to log.
     if !matches!(command, Command::Serve { .. }) {
-        start_log(Format::Text)?;
+        start_log(Format::Text, "info")?;
     }
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve { config } => serve::run(&config),
         Command::Make(what) => make::run(what),
-        Command::Migrate(place) => migrate(&place),
-        Command::Check(Check::Store(place)) => check::store(&place.data, &place.location()),
+        Command::Migrate(place) => migrate(place),
+        Command::Check(Check::Config { file, json }) => check::config::run(&file, json),
+        Command::Check(Check::Store(place)) => {
+            let (data, location) = place.find()?;
+            check::store(&data, &location)
+        }
+        Command::Check(Check::Spf(question)) => sender_check::check_spf(&question),
+        Command::Check(Check::Message { file, question }) => sender_check::check_message(&file, &question),
     }
 }
 
 /// `HIKYAKU_LOG` chooses what is logged: `debug`, or `info,hikyaku_imap_server=debug`.
-fn start_log(format: Format) -> anyhow::Result<()> {
-    Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| "info".into()))?)
+/// Without it `level` does.
+fn start_log(format: Format, level: &str) -> anyhow::Result<()> {
+    Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| level.into()))?)
 }
 
-fn migrate(place: &Place) -> anyhow::Result<()> {
-    let _lock = hikyaku_store::DataLock::take(&place.data)?;
-    let done = Store::migrate(&place.location(), &Options::default(), &services::COMPONENTS)?;
+fn migrate(place: Place) -> anyhow::Result<()> {
+    let (data, location) = place.find()?;
+    let _lock = hikyaku_store::DataLock::take(&data)?;
+    let done = Store::migrate(&location, &Options::default(), &services::COMPONENTS)?;
     for step in &done {
         println!("{}: {} {}: {}", step.database, step.component, step.number, step.name);
     }

@@ -7,18 +7,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_mailstore::{deliver, mailbox};
-use hikyaku_store::{Content, ContentError, Scope, ServiceScope, Store, StoreError};
+use hikyaku_directory::Directory;
+use hikyaku_mailstore::{account, deliver, mailbox};
+use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
+/// How soon a node knows what another has changed.
+const KEEP_UP: Duration = Duration::from_millis(500);
 /// A peer that lost our reply gives up after this long.
 const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs until it is dropped. The first round begins at once: what a crash left is old then.
-pub(crate) async fn run(store: Arc<Store>, content: Arc<Content>) {
+pub(crate) async fn run(store: Arc<Store>, content: Arc<Content>, directory: Arc<Directory>) {
     let shards: Vec<ShardId> = store.shards().collect();
     loop {
+        report("what was deleted", remove_deleted(&store, &directory).await);
+        report("the log of changes", trim(&directory).await);
         for &shard in &shards {
             // Each by itself: one that fails must not keep the others from their work.
             report("partitions of the trace", partitions(&store, shard).await);
@@ -29,6 +34,56 @@ pub(crate) async fn run(store: Arc<Store>, content: Arc<Content>) {
         report("uploads that no row names", content.sweep_uploads(&store, SystemClock.now()).await.map(drop));
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Nodes that share a database learn of each other's changes.
+pub(crate) async fn keep_up(directory: Arc<Directory>) {
+    let mut failed = false;
+    loop {
+        match directory.catch_up().await {
+            Ok(()) => failed = false,
+            Err(error) => {
+                if !failed {
+                    tracing::error!(%error, "changes of other nodes cannot be read");
+                }
+                failed = true;
+            }
+        }
+        tokio::time::sleep(KEEP_UP).await;
+    }
+}
+
+/// Objects whose grace period is over: an account's mail first, then the object. A tenant
+/// waits until its accounts are gone.
+async fn remove_deleted(store: &Store, directory: &Directory) -> Result<(), StoreError> {
+    loop {
+        let dying = directory.dying().await?;
+        if dying.is_empty() {
+            return Ok(());
+        }
+        for removal in dying {
+            for home in &removal.homes {
+                remove_mail(store, *home).await?;
+            }
+            while !directory.remove(&removal).await? {}
+        }
+    }
+}
+
+async fn remove_mail(store: &Store, home: AccountHome) -> Result<(), StoreError> {
+    let now = SystemClock.now();
+    let step = || {
+        store.write(scope(home.shard), "mailstore.remove", move |tx| {
+            account::remove(&mut tx.account(home.tenant, home.account), now)
+        })
+    };
+    while !step().await? {}
+    Ok(())
+}
+
+async fn trim(directory: &Directory) -> Result<(), StoreError> {
+    while directory.trim().await? {}
+    Ok(())
 }
 
 fn report(what: &str, done: Result<(), impl std::fmt::Display>) {

@@ -1,27 +1,24 @@
-//! `hikyaku make …`: ids and password hashes for a settings file.
+//! `hikyaku make …`: password hashes for an import, and the reference page of the settings file.
 
 use std::io::Read;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use hikyaku_directory::PasswordHash;
-use hikyaku_types::{AccountId, SystemRandom, TenantId};
+use hikyaku_types::SystemRandom;
 
 /// What to make.
 #[derive(Subcommand)]
 pub(crate) enum What {
-    /// A new tenant id.
-    TenantId,
-    /// A new account id.
-    AccountId,
     /// The hash of the password that standard input gives.
     PasswordHash,
+    /// The reference page of all settings, `docs/settings.md`.
+    SettingsPage,
 }
 
 pub(crate) fn run(what: What) -> anyhow::Result<()> {
     match what {
-        What::TenantId => println!("{}", TenantId::random(&SystemRandom)),
-        What::AccountId => println!("{}", AccountId::random(&SystemRandom)),
+        What::SettingsPage => print!("{}", crate::settings::page()),
         What::PasswordHash => {
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password).context("cannot read the password")?;

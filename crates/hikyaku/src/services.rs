@@ -1,30 +1,37 @@
 //! What a server process is made of, in the order in which it is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hikyaku_directory::Directory;
+use hikyaku_directory::{CacheSizes, Directory, Passwords};
 use hikyaku_mailstore::{KeyCleaner, account};
-use hikyaku_smtp_server::{Budget, Services};
+use hikyaku_smtp_server::{Isolation, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 3] =
-    [&hikyaku_store::CONTENT_SCHEMA, &hikyaku_mailstore::SCHEMA, &hikyaku_trace::SCHEMA];
+pub(crate) const COMPONENTS: [&Component; 4] = [
+    &hikyaku_store::CONTENT_SCHEMA,
+    &hikyaku_directory::SCHEMA,
+    &hikyaku_mailstore::SCHEMA,
+    &hikyaku_trace::SCHEMA,
+];
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
-
-/// Memory for content that is coming in over all sessions.
-const CONTENT_BYTES: usize = 512 << 20;
 
 /// An open installation. Its data folder is locked as long as this lives.
 pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// Other nodes may work on the same databases.
+    pub(crate) is_shared: bool,
+    pub(crate) net_metrics: hikyaku_net::Metrics,
+    smtp_metrics: hikyaku_smtp_server::Metrics,
     _lock: DataLock,
 }
 
@@ -33,11 +40,12 @@ impl Installation {
     pub(crate) fn open(
         data: &Path,
         location: &Location,
+        options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
         let lock = DataLock::take(data)?;
-        Self::open_locked(lock, data, location, metrics, runtime)
+        Self::open_locked(lock, data, location, options, metrics, runtime)
     }
 
     /// The same for a folder that is locked already.
@@ -45,22 +53,44 @@ impl Installation {
         lock: DataLock,
         data: &Path,
         location: &Location,
+        options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(location, &Options::default(), &COMPONENTS, metrics.of_crate("store"))?;
+        let store = Store::open(location, options, &COMPONENTS, metrics.of_crate("store"))?;
         let objects = Objects::folder(&data.join("objects"))?;
         let (content, ids) = runtime.block_on(async {
             let content = Content::open(&store, objects, &SystemRandom).await?;
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
-        Ok(Self { store: Arc::new(store), content: Arc::new(content), ids: Arc::new(ids), _lock: lock })
+        Ok(Self {
+            store: Arc::new(store),
+            content: Arc::new(content),
+            ids: Arc::new(ids),
+            data: data.to_owned(),
+            is_shared: location.folder().is_none(),
+            net_metrics: hikyaku_net::Metrics::new(metrics.of_crate("net")),
+            smtp_metrics: hikyaku_smtp_server::Metrics::new(metrics.of_crate("smtp-server")),
+            _lock: lock,
+        })
     }
 
-    /// What SMTP sessions work with. Must be called inside the runtime: it starts the
-    /// forgetting of delivery keys.
-    pub(crate) fn smtp(&self, directory: Arc<Directory>, largest: usize) -> Services {
+    /// Who exists, with a pool that checks so many passwords at once.
+    pub(crate) fn directory(&self, passwords_at_once: usize) -> anyhow::Result<Arc<Directory>> {
+        Ok(Arc::new(Directory::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.ids),
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom),
+            Passwords::new(passwords_at_once),
+            CacheSizes::default(),
+        )?))
+    }
+
+    /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
+    /// called inside the runtime: it starts the forgetting of delivery keys.
+    pub(crate) fn smtp(&self, directory: Arc<Directory>, limits: Limits, largest: usize) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
         Services {
@@ -71,7 +101,7 @@ impl Installation {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
-            budget: Budget::new(CONTENT_BYTES, largest),
+            isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
         }
     }
 }
@@ -102,5 +132,7 @@ async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
         });
         ids.start_above(newest.await?);
     }
+    let control = Scope::control(&MAINTENANCE).expect("maintenance operates");
+    ids.start_above(store.read(control, "directory.newest", hikyaku_directory::last_ids).await?);
     Ok(ids)
 }

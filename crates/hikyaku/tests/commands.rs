@@ -118,27 +118,35 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn made(what: &str, input: &str) -> String {
+/// `hikyaku admin`, with this on its standard input; what it printed.
+fn admin(data: &Path, line: &str, input: &str) -> Result<String, String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hikyaku"))
-        .args(["make", what])
+        .arg("admin")
+        .args(line.split(' '))
+        .args(["--data", data.to_str().unwrap()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    text(&child.wait_with_output().unwrap().stdout).trim().to_owned()
+    let output = child.wait_with_output().unwrap();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// Migrated, with a customer: acme, example.org.
+fn installation(data: &Path) {
+    assert!(hikyaku(&["migrate", "--data", data.to_str().unwrap()]).status.success());
+    admin(data, "plan create basic --accounts 2", "").unwrap();
+    admin(data, "tenant create acme --plan basic", "").unwrap();
+    admin(data, "domain create example.org --tenant acme", "").unwrap();
 }
 
 fn settings(folder: &Path, smtp: SocketAddr, imap: SocketAddr) -> String {
     format!(
         "host_name = 'mx.example'\ndata = '{}'\n[listen]\nsmtp = '{smtp}'\nimap = '{imap}'\n\
-         plain_sign_in_without_tls = true\n[[tenant]]\nid = '{}'\ndomains = ['example.org']\n\
-         [[tenant.account]]\nid = '{}'\naddress = 'ann@example.org'\naliases = ['postmaster@example.org']\n\
-         password_hash = '{}'\n",
+         plain_sign_in_without_tls = true\n",
         folder.display(),
-        made("tenant-id", ""),
-        made("account-id", ""),
-        made("password-hash", "secret"),
     )
 }
 
@@ -167,8 +175,9 @@ fn a_server_serves_what_its_file_says() {
     let folder = scratch_dir();
     let (smtp, imap) = (free_address(), free_address());
     let file = folder.path().join("hikyaku.toml");
-    std::fs::write(&file, settings(&folder.path().join("data"), smtp, imap)).unwrap();
-    assert!(hikyaku(&["migrate", "--data", folder.path().join("data").to_str().unwrap()]).status.success());
+    let data = folder.path().join("data");
+    std::fs::write(&file, settings(&data, smtp, imap)).unwrap();
+    installation(&data);
     let mut server = Command::new(env!("CARGO_BIN_EXE_hikyaku"))
         .args(["serve", "--config", file.to_str().unwrap()])
         .stderr(Stdio::piped())
@@ -184,21 +193,91 @@ fn a_server_serves_what_its_file_says() {
     say(&mut sender, "", "220 ");
     say(&mut sender, "EHLO client.example\r\n", "250 ");
     say(&mut sender, "MAIL FROM:<>\r\n", "250 ");
+    say(&mut sender, "RCPT TO:<ann@example.org>\r\n", "550 ");
+    // Through the running server, which knows it at once.
+    let created = admin(&data, "account create ann@example.org --title Ann", "").unwrap();
+    assert!(created.starts_with("account ann@example.org is created (a-"), "{created}");
+    let credential = "credential create --account ann@example.org --password-stdin";
+    let refused = admin(&data, credential, "ann\n").unwrap_err();
+    assert!(refused.contains("password: the password has 3 characters: use at least 10"), "{refused}");
+    admin(&data, credential, "a secret of ours\n").unwrap();
+    let app = "credential create --account ann@example.org --kind app_password --title phone --services imap";
+    let app = admin(&data, app, "").unwrap();
+    let app = app.lines().find_map(|line| line.strip_prefix("  ")).unwrap().to_owned();
     say(&mut sender, "RCPT TO:<ann@example.org>\r\n", "250 ");
     say(&mut sender, "DATA\r\n", "354 ");
     say(&mut sender, "Subject: hello\r\n\r\nhi\r\n.\r\n", "250 ");
     let mut reader = connect(imap);
     say(&mut reader, "", "* OK");
-    say(&mut reader, "a LOGIN ann@example.org secret\r\n", "a OK");
+    say(&mut reader, "x LOGIN ann@example.org wrong\r\n", "x NO");
+    say(&mut reader, "a LOGIN ann@example.org \"a secret of ours\"\r\n", "a OK");
     say(&mut reader, "b SELECT INBOX\r\n", "b OK");
     assert!(say(&mut reader, "c FETCH 1 BODY[TEXT]\r\n", "c OK").contains("hi\r\n"));
+
+    // SIGHUP reads certificates again; this server has none, and goes on.
+    let hung_up = Command::new("kill").args(["-HUP", &server.id().to_string()]).status().unwrap();
+    assert!(hung_up.success());
+    while !listening.contains("no certificates to read again") {
+        assert!(log.read_line(&mut listening).unwrap() > 0, "it ended: {listening}");
+    }
+
+    let mut phone = connect(imap);
+    say(&mut phone, "", "* OK");
+    say(&mut phone, &format!("a LOGIN ann@example.org {app}\r\n"), "a OK");
+    admin(&data, "account suspend ann@example.org --reason unpaid", "").unwrap();
+    let mut late = connect(imap);
+    say(&mut late, "", "* OK");
+    say(&mut late, &format!("a LOGIN ann@example.org {app}\r\n"), "a NO");
+    let audit = admin(&data, "audit --object account ann@example.org", "").unwrap();
+    assert!(audit.contains("suspend account ann@example.org (unpaid)"), "{audit}");
+    assert!(audit.contains("state: \"active\" → \"suspended\""), "{audit}");
 
     let stopped = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
     assert!(stopped.success());
     assert!(server.wait().unwrap().success());
     let mut rest = String::new();
     log.read_to_string(&mut rest).unwrap();
-    assert!(!rest.contains("secret"), "{rest}");
+    assert!(!rest.contains("secret of") && !rest.contains(&app), "{rest}");
+    assert!(!data.join("admin.sock").exists(), "the socket goes with the server");
+}
+
+#[test]
+fn an_operator_administers_without_a_server() {
+    let folder = scratch_dir();
+    let data = folder.path().join("data");
+    installation(&data);
+    for (line, expected) in [
+        ("account create tanaka@example.org --addresses info@example.org", "is created"),
+        ("alias create sales@example.org --targets tanaka@example.org", "is created"),
+        ("account change tanaka@example.org --quota 5GB --dry-run", "quota: none → 5GB\nNothing was changed"),
+        ("account show info@example.org", "addresses      tanaka@example.org, info@example.org"),
+        ("account list --search TANA", "tanaka@example.org"),
+        ("account delete tanaka@example.org", "is deleted, and will be removed after"),
+        ("account list", "none"),
+        ("account undelete tanaka@example.org", "is active"),
+        ("account list --json", "{\"objects\":{\"objects\":[{\"kind\":\"account\""),
+    ] {
+        let said = admin(&data, line, "").unwrap();
+        assert!(said.contains(expected), "{line}: {said}");
+    }
+    for (line, expected) in [
+        ("account create sales@example.org", "`sales@example.org` is the alias sales@example.org already"),
+        ("account create x@example.com", "`example.com` is no domain"),
+        ("account show nobody@example.org", "there is no account `nobody@example.org`"),
+        ("account create a@example.org --json", ""),
+        ("account create b@example.org --json", "{\"error\":{\"code\":\"limit\""),
+        ("plan delete basic", "plan `basic` is in use by the tenant acme"),
+        ("account create", "<NAME>"),
+    ] {
+        match admin(&data, line, "") {
+            Ok(said) => assert!(expected.is_empty(), "{line}: {said}"),
+            Err(said) => assert!(!expected.is_empty() && said.contains(expected), "{line}: {said}"),
+        }
+    }
+    let codes = |line: &str| hikyaku(&line.split(' ').collect::<Vec<_>>()).status.code();
+    let at = format!("--data {}", data.display());
+    assert_eq!(codes(&format!("admin account show nobody@example.org {at}")), Some(1));
+    assert_eq!(codes(&format!("admin account {at}")), Some(2));
 }
 
 #[test]
@@ -207,8 +286,40 @@ fn passwords_in_clear_are_for_loopback_alone() {
     let file = folder.path().join("hikyaku.toml");
     let everywhere = SocketAddr::from(([0, 0, 0, 0], free_address().port()));
     std::fs::write(&file, settings(&folder.path().join("data"), everywhere, free_address())).unwrap();
-    assert!(hikyaku(&["migrate", "--data", folder.path().join("data").to_str().unwrap()]).status.success());
     let refused = hikyaku(&["serve", "--config", file.to_str().unwrap()]);
     let said = text(&refused.stderr);
-    assert!(!refused.status.success() && said.contains("on loopback addresses only"), "{said}");
+    assert!(!refused.status.success() && said.contains("hikyaku.toml:4:8: mistake: listen.smtp: "), "{said}");
+}
+
+#[test]
+fn a_settings_file_is_checked_for_people_and_programs() {
+    let folder = scratch_dir();
+    let file = folder.path().join("hikyaku.toml");
+    let path = file.to_str().unwrap();
+    let (smtp, imap) = (free_address(), free_address());
+    std::fs::write(&file, settings(&folder.path().join("data"), smtp, imap)).unwrap();
+    let migrated = hikyaku(&["migrate", "--config", path]);
+    assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+    let good = hikyaku(&["check", "config", path]);
+    let said = text(&good.stdout);
+    assert!(good.status.success() && said.contains("hikyaku.toml is right"), "{said}");
+    assert!(said.contains(&format!("smtp on {smtp}")) && said.contains("SQLite"), "{said}");
+
+    let wrong = std::fs::read_to_string(&file).unwrap().replace("smtp =", "smpt =");
+    std::fs::write(&file, wrong).unwrap();
+    let bad = hikyaku(&["check", "config", path]);
+    assert_eq!(bad.status.code(), Some(1));
+    let said = text(&bad.stdout);
+    assert!(
+        said.contains("hikyaku.toml:4:1: mistake: listen.smpt: there is no such setting: did you mean"),
+        "{said}"
+    );
+    let bad = hikyaku(&["check", "config", "--json", path]);
+    assert_eq!(bad.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert_eq!(report["is_right"], false);
+    let finding =
+        report["findings"].as_array().unwrap().iter().find(|it| it["gravity"] == "mistake").unwrap();
+    assert_eq!((&finding["line"], &finding["key"]), (&4.into(), &"listen.smpt".into()));
+    assert!(report.get("summary").is_none());
 }

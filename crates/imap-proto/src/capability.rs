@@ -75,6 +75,7 @@ macro_rules! capabilities {
 #[rustfmt::skip]
 capabilities! {
     Imap4Rev1       "IMAP4rev1"            Always       "RFC 3501";
+    Imap4Rev2       "IMAP4rev2"            Always       "RFC 9051";
     LiteralPlus     "LITERAL+"             Always       "RFC 7888";
     SaslIr          "SASL-IR"              Always       "RFC 4959";
     Id              "ID"                   Always       "RFC 2971";

@@ -144,6 +144,27 @@ impl Command {
         out
     }
 
+    /// Does it use what RFC 7162 section 3.1 added? Then mod-sequences are told from now on.
+    /// (ENABLE says so itself.)
+    pub fn enables_condstore(&self) -> bool {
+        match self {
+            Self::Select(select) | Self::Examine(select) => select.condstore || select.qresync.is_some(),
+            Self::Status(status) => status.items.contains(&StatusItem::HighestModSeq),
+            Self::List(list) => list
+                .returns
+                .as_ref()
+                .is_some_and(|returns| returns.status.contains(&StatusItem::HighestModSeq)),
+            Self::Fetch(fetch) => {
+                fetch.modifiers.changed_since.is_some() || fetch.atts.contains(&FetchAtt::ModSeq)
+            }
+            Self::Store(store) => store.unchanged_since.is_some(),
+            Self::Search(search) => search.key.names_modseq(),
+            Self::Sort(sort) => sort.key.names_modseq(),
+            Self::Thread(thread) => thread.key.names_modseq(),
+            _ => false,
+        }
+    }
+
     fn print_to(&self, out: &mut Vec<u8>, dialect: Dialect) {
         match self {
             Self::Capability => put(out, "CAPABILITY"),

@@ -25,5 +25,5 @@ pub use envelope::{Bytes, Envelope, EnvelopeAddress};
 pub use fetch::FetchWriter;
 pub use list::{ListAttribute, ListEntry, list, list_separator, lsub};
 pub use mailbox::{StatusValue, exists, expunge, flags, recent, status, vanished};
-pub use search::{ESearch, ThreadNode, search, sort, thread};
+pub use search::{ESearch, ESort, ThreadNode, search, sort, thread};
 pub use status_response::{Condition, StatusResponse, continuation};

@@ -76,6 +76,9 @@ pub enum Reason {
     /// In the table, but not in this state.
     #[error("Command is not allowed now")]
     WrongState,
+    /// An extension that ENABLE must turn on first.
+    #[error("ENABLE the extension first")]
+    NotEnabled,
     /// Arguments that the grammar does not allow.
     #[error("Syntax error: {0}")]
     Syntax(#[from] Malformed),

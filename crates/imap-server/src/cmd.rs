@@ -3,12 +3,15 @@
 mod append;
 pub(crate) mod auth;
 mod copy;
+pub(crate) mod enable;
 mod expunge;
 mod fetch;
 mod list;
+mod quota;
 mod search;
 mod select;
 mod simple;
+mod sort;
 mod status;
 mod store;
 mod tree;
@@ -28,19 +31,22 @@ pub(crate) async fn run(
     command: Command,
     messages: Vec<Vec<u8>>,
 ) -> Outcome {
+    if command.enables_condstore() {
+        enable::condstore(session);
+    }
     match command {
         Command::Capability => simple::capability(session),
         Command::Namespace => simple::namespace(session),
         Command::Id(_) => simple::id(session),
-        Command::Enable(_) => simple::enable(session),
+        Command::Enable(names) => enable::enable(session, &names),
         Command::Noop | Command::Check => Ok(()),
 
         Command::Select(select) => return select::select(session, &select, false).await,
         Command::Examine(select) => return select::select(session, &select, true).await,
-        Command::Close => select::close(session).await,
+        Command::Close => return select::close(session, row).await,
         Command::Unselect => select::unselect(session),
 
-        Command::Create(create) => tree::create(session, &create).await,
+        Command::Create(create) => return tree::create(session, &create).await,
         Command::Delete(name) => tree::delete(session, &name).await,
         Command::Rename(rename) => tree::rename(session, &rename).await,
         Command::Subscribe(name) => tree::subscribe(session, &name, true).await,
@@ -49,6 +55,9 @@ pub(crate) async fn run(
         Command::Lsub(lsub) => list::lsub(session, &lsub).await,
         Command::Status(status) => status::status(session, &status).await,
 
+        Command::GetQuota(root) => quota::get_quota(session, &root).await,
+        Command::GetQuotaRoot(name) => quota::get_quota_root(session, &name).await,
+
         Command::Append(append) => return append::append(session, &append, messages).await,
         Command::Expunge => expunge::expunge(session, None).await,
         Command::UidExpunge(messages) => {
@@ -56,6 +65,8 @@ pub(crate) async fn run(
             expunge::expunge(session, Some(uids)).await
         }
         Command::Search(search) => search::search(session, tag, &search).await,
+        Command::Sort(sort) => sort::sort(session, tag, &sort).await,
+        Command::Thread(thread) => sort::thread(session, &thread).await,
         Command::Fetch(fetch) => return fetch::fetch(session, row, &fetch).await,
         Command::Store(store) => return store::store(session, row, &store).await,
         Command::Copy(copy) => return copy::copy(session, &copy).await,
@@ -67,11 +78,7 @@ pub(crate) async fn run(
         | Command::Authenticate(_)
         | Command::Login(_)
         | Command::Idle => Ok(()),
-        Command::Sort(_)
-        | Command::Thread(_)
-        | Command::GetQuota(_)
-        | Command::GetQuotaRoot(_)
-        | Command::Compress(_) => {
+        Command::Compress(_) => {
             return Err(StatusResponse::bad(&hikyaku_imap_proto::table::Reason::UnknownCommand).into());
         }
     }?;
@@ -81,10 +88,11 @@ pub(crate) async fn run(
 /// The messages that a command names. Those that are gone and not told yet are left out;
 /// a sequence number beyond the last is a mistake.
 fn resolve(session: &Session<'_>, messages: &Messages, by: By) -> Result<UidSet, Failure> {
-    let Messages::Set(set) = messages else {
-        // `$` of SEARCHRES is not announced.
-        return Err(StatusResponse::not_saved().into());
-    };
-    let resolved = session.selected()?.view.resolve(set, by);
-    Ok(resolved.map_err(|_| StatusResponse::out_of_range())?.uids)
+    let selected = session.selected()?;
+    match messages {
+        Messages::Set(set) => {
+            Ok(selected.view.resolve(set, by).map_err(|_| StatusResponse::out_of_range())?.uids)
+        }
+        Messages::SavedResult => Ok(selected.saved()),
+    }
 }

@@ -1,18 +1,68 @@
 //! One message as FETCH and SEARCH look at it, and what `mime` found in the terms of IMAP.
+//!
+//! Standards: RFC 3501 section 7.4.2, RFC 3516 (BINARY).
+
+use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 use hikyaku_imap_proto::command::FetchAtt;
 use hikyaku_imap_proto::response::{
     BodyFields, BodyStructure, Disposition, Envelope, EnvelopeAddress, Extension, MultiPart, Parameters,
-    SinglePart, SinglePartKind,
+    SinglePart, SinglePartKind, StatusResponse,
 };
 use hikyaku_imap_proto::section::SectionText;
 use hikyaku_imap_proto::{Partial, Section};
+use hikyaku_mailstore::{Email, email};
 use hikyaku_mime::fields::Entry as Mailbox;
-use hikyaku_mime::section::{Item, section};
+use hikyaku_mime::section::{BinaryError, Item, binary, section};
 use hikyaku_mime::structure::{Kind, Part, PartId, Structure};
 use hikyaku_mime::transfer::TransferEncoding;
 use hikyaku_mime::{Envelope as MimeEnvelope, Header};
-use std::borrow::Cow;
+use hikyaku_types::EmailId;
+
+use crate::session::{Failure, Session};
+
+/// What of a message must be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needs {
+    /// The entry tells it.
+    Entry,
+    /// Its email's row.
+    Arrival,
+    /// The message itself.
+    Content,
+}
+
+/// From this size on a message is worked on aside.
+const LARGE: usize = 128 << 10;
+
+/// Work whose time grows with a message. If that is large it is done on a thread of its own,
+/// so that the sessions that share this one's thread go on.
+pub(crate) async fn work<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    if bytes < LARGE {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a message could not be worked on");
+        StatusResponse::unavailable().into()
+    })
+}
+
+/// A message as readers see it.
+pub(crate) async fn content(session: &Session<'_>, id: EmailId) -> Result<(Email, Vec<u8>), Failure> {
+    let found = session.read("imap.email", move |tx| email::emails(tx, &[id])).await?;
+    let email = found.into_iter().next().ok_or_else(StatusResponse::expunge_issued)?;
+    let content = session.services.content.read(email.placement.clone()).await;
+    let content = content.map_err(|error| {
+        tracing::error!(email = %id, %error, "a message cannot be read");
+        StatusResponse::unavailable()
+    })?;
+    let content = email.prelude.assemble(&content);
+    Ok((email, content))
+}
 
 /// A message that has been read.
 pub(crate) struct Message {
@@ -51,6 +101,20 @@ impl Message {
         })
     }
 
+    /// A part with its transfer encoding undone; `None` if there is no such part.
+    pub(crate) fn binary(
+        &self,
+        part: &[NonZeroU32],
+        partial: Option<Partial>,
+    ) -> Result<Option<Vec<u8>>, UnknownEncoding> {
+        let path: Vec<u32> = part.iter().map(|number| number.get()).collect();
+        match binary(&self.content, &self.structure, &path, self.content.len()) {
+            Ok(decoded) => Ok(Some(partial.map_or(decoded.clone(), |partial| partial.of(&decoded).to_vec()))),
+            Err(BinaryError::NoSuchPart) => Ok(None),
+            Err(BinaryError::UnknownEncoding) => Err(UnknownEncoding),
+        }
+    }
+
     fn of_section(&self, wanted: &Section) -> Option<Cow<'_, [u8]>> {
         let path: Vec<u32> = wanted.part.iter().map(|number| number.get()).collect();
         let names = |fields: &[hikyaku_imap_proto::section::FieldName]| -> Vec<Vec<u8>> {
@@ -73,6 +137,10 @@ impl Message {
         }
     }
 }
+
+/// The part's transfer encoding has a name that nobody knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnknownEncoding;
 
 fn partial_of(att: &FetchAtt) -> Option<Partial> {
     if let FetchAtt::BodySection { partial, .. } = att { *partial } else { None }

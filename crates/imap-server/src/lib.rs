@@ -23,10 +23,13 @@
 
 mod cmd;
 mod facts;
+mod history;
 mod mailboxes;
+mod matching;
 mod selected;
 mod session;
 mod shell;
+mod threads;
 mod wire;
 
 use std::sync::Arc;

@@ -56,6 +56,11 @@ impl Tree {
     }
 }
 
+/// MAILBOXID, RFC 8474 section 4: no id is given twice in an account, and RENAME keeps it.
+pub(crate) fn object_id(id: MailboxId) -> String {
+    format!("F{}", id.as_i64())
+}
+
 /// From the top down; `None` if a parent is missing or the name is too long for IMAP.
 fn full_name(row: &Mailbox, by_id: &HashMap<MailboxId, &Mailbox>) -> Option<MailboxName> {
     let mut levels = vec![row.name.as_str()];

@@ -1,19 +1,20 @@
 //! The open mailbox: what the client has been told of it, and what it must be told next.
 //!
+//! Standards: RFC 3501 sections 5.2 and 7.4.1, RFC 7162 (MODSEQ, VANISHED).
 //! Invariants:
 //! - what was told and what is there come together only in [`sync`]; EXPUNGE waits in the
 //!   view until it may be told;
-//! - a step of reading that sees newer changes than the mailbox row did tells them twice at
-//!   most, and misses none.
+//! - a sync tells what happened up to the modseq of the mailbox's row, which it reads first,
+//!   and nothing that is newer: so that modseq is what the client knows all of.
 
 use std::collections::{BTreeSet, HashMap};
 
 use hikyaku_imap_proto::response::{self, FetchWriter, StatusResponse};
 use hikyaku_imap_proto::table::Expunge;
-use hikyaku_imap_proto::{Flag, Keyword, Uid, UidSet, View};
-use hikyaku_mailstore::entry::{self, Tombstone};
+use hikyaku_imap_proto::{Flag, Keyword, ModSeq, Uid, UidSet, View};
+use hikyaku_mailstore::entry::{self, Point};
 use hikyaku_mailstore::{Entry, Flags, Keywords, Mailbox, MailboxId, mailbox};
-use hikyaku_store::Watch;
+use hikyaku_store::{AccountTx, StoreError, Watch};
 
 use crate::session::{Failure, Session};
 
@@ -31,12 +32,18 @@ pub(crate) struct Selected {
     pub(crate) watch: Watch,
     /// Changes up to here were told, or were there when it was opened.
     modseq: i64,
+    /// The same, but not above expunges that wait.
+    whole: i64,
     /// The lowest UID that is not in the view.
     pub(crate) next_uid: u32,
-    /// Expunges up to here are known.
-    expunged: Tombstone,
     /// What the client knows of this session's own changes: UID to modseq.
     told: HashMap<u32, i64>,
+    /// Keywords that FLAGS told of, at most [`MOST_KEYWORDS`].
+    keywords: BTreeSet<String>,
+    /// VANISHED was told since the last tagged answer.
+    has_vanished: bool,
+    /// What `$` means (RFC 5182).
+    saved: UidSet,
 }
 
 /// What [`open`] found beside the view.
@@ -44,7 +51,6 @@ pub(crate) struct Opened {
     pub(crate) selected: Selected,
     pub(crate) mailbox: Mailbox,
     pub(crate) first_unseen: Option<Uid>,
-    pub(crate) keywords: Vec<Flag>,
 }
 
 /// Reads a mailbox into a view.
@@ -79,12 +85,14 @@ pub(crate) async fn open(session: &Session<'_>, id: MailboxId, read_only: bool) 
         view: uids.into_iter().collect(),
         watch,
         modseq: mailbox.modseq,
+        whole: mailbox.modseq,
         next_uid: mailbox.uidnext.max(last + 1),
-        expunged: Tombstone { modseq: mailbox.modseq, uid: u32::MAX },
         told: HashMap::new(),
+        keywords: words,
+        has_vanished: false,
+        saved: UidSet::new(),
     };
-    let keywords = words.iter().filter_map(|word| Some(Flag::Keyword(Keyword::parse(word)?))).collect();
-    Ok(Opened { selected, mailbox, first_unseen, keywords })
+    Ok(Opened { selected, mailbox, first_unseen })
 }
 
 async fn entries(session: &Session<'_>, id: MailboxId, after: u32) -> Result<Vec<Entry>, Failure> {
@@ -101,20 +109,73 @@ impl Selected {
     pub(crate) fn knows(&self, uid: u32, modseq: i64) -> bool {
         modseq <= self.modseq || self.told.get(&uid) == Some(&modseq)
     }
+
+    /// Keeps the result of a SEARCH.
+    pub(crate) fn save(&mut self, uids: UidSet) {
+        self.saved = uids;
+    }
+
+    /// The messages that `$` means, as far as they are there.
+    pub(crate) fn saved(&self) -> UidSet {
+        self.saved.intersection(self.view.uids()).difference(self.view.gone())
+    }
+
+    /// The modseq up to which the client knows everything.
+    pub(crate) fn highest_modseq(&self) -> Option<ModSeq> {
+        mod_seq(self.whole)
+    }
+
+    /// The same, if a client with QRESYNC must be told with the tagged answer: something
+    /// vanished, or FETCH told modseqs above those of expunges that wait, from which the
+    /// client must not conclude that it has seen the latter.
+    pub(crate) fn modseq_to_tell(&mut self) -> Option<ModSeq> {
+        let has_vanished = std::mem::take(&mut self.has_vanished);
+        self.highest_modseq().filter(|_| has_vanished || self.whole < self.modseq)
+    }
+
+    /// The flags that messages here can have.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        let keywords = self.keywords.iter().filter_map(|word| Some(Flag::Keyword(Keyword::parse(word)?)));
+        Flag::SYSTEM.into_iter().chain(keywords).collect()
+    }
+
+    /// Tells FLAGS anew if one of these entries has a keyword that it did not have so far.
+    pub(crate) fn tell_keywords(&mut self, out: &mut Vec<u8>, entries: &[Entry]) {
+        let before = self.keywords.len();
+        for word in entries.iter().flat_map(|entry| entry.keywords.iter()) {
+            if self.keywords.len() < MOST_KEYWORDS && !self.keywords.contains(word) {
+                self.keywords.insert(word.to_owned());
+            }
+        }
+        if self.keywords.len() > before {
+            response::flags(out, &self.flags());
+        }
+    }
+}
+
+/// A modseq as the wire has it.
+pub(crate) fn mod_seq(modseq: i64) -> Option<ModSeq> {
+    u64::try_from(modseq).ok().and_then(ModSeq::new)
+}
+
+/// What happened in the open mailbox since it was last told.
+struct News {
+    mailbox: Mailbox,
+    arrived: Vec<Entry>,
+    changed: Vec<Entry>,
+    expunged: Vec<Point>,
 }
 
 /// Tells the client what changed in the open mailbox. False if the mailbox is gone.
 pub(crate) async fn sync(session: &mut Session<'_>, expunge: Expunge) -> Result<bool, Failure> {
     let Some(selected) = &session.selected else { return Ok(true) };
-    let (id, modseq, next_uid, buried) = (selected.id, selected.modseq, selected.next_uid, selected.expunged);
-    let Some(row) = session.read("imap.sync", move |tx| mailbox::mailbox(tx, id)).await? else {
+    let (id, modseq, next_uid) = (selected.id, selected.modseq, selected.next_uid);
+    let Some(mut news) = session.read("imap.sync", move |tx| look(tx, id, modseq, next_uid)).await? else {
         return Ok(false);
     };
-    if row.modseq != modseq {
-        let arrived = arrived(session, id, next_uid).await?;
-        let changed = changed(session, id, modseq).await?;
-        let expunged = expunged(session, id, buried).await?;
-        tell(session, &row, &arrived, &changed, &expunged);
+    if news.mailbox.modseq != modseq {
+        read_on(session, &mut news).await?;
+        tell(session, &news);
     }
     if expunge == Expunge::May {
         tell_expunged(session);
@@ -123,97 +184,114 @@ pub(crate) async fn sync(session: &mut Session<'_>, expunge: Expunge) -> Result<
     Ok(true)
 }
 
-async fn arrived(session: &Session<'_>, id: MailboxId, next_uid: u32) -> Result<Vec<u32>, Failure> {
-    let mut uids: Vec<u32> = Vec::new();
-    loop {
-        let after = uids.last().copied().unwrap_or(next_uid.saturating_sub(1));
-        let step = entries(session, id, after).await?;
-        let is_last = step.len() < usize::from(READ_STEP);
-        uids.extend(step.iter().map(|entry| entry.uid));
-        if is_last {
-            return Ok(uids);
-        }
+/// The row, and the first step of what is new; most often that is all.
+fn look(
+    tx: &mut AccountTx<'_>,
+    id: MailboxId,
+    modseq: i64,
+    next_uid: u32,
+) -> Result<Option<News>, StoreError> {
+    let Some(mailbox) = mailbox::mailbox(tx, id)? else { return Ok(None) };
+    let mut news = News { mailbox, arrived: Vec::new(), changed: Vec::new(), expunged: Vec::new() };
+    if news.mailbox.modseq != modseq {
+        news.arrived = entry::entries(tx, id, next_uid.saturating_sub(1), READ_STEP)?;
+        news.changed = entry::changed_since(tx, id, Point::after(modseq), READ_STEP)?;
+        news.expunged = entry::expunged_since(tx, id, Point::after(modseq), READ_STEP)?;
     }
+    Ok(Some(news))
 }
 
-/// One change has at most [`entry::STEP`] entries, so a step always gets past it; the
-/// change that a step breaks off is read again.
-async fn changed(session: &Session<'_>, id: MailboxId, since: i64) -> Result<Vec<Entry>, Failure> {
-    let mut found: Vec<Entry> = Vec::new();
-    let mut since = since;
-    loop {
+/// Reads further steps where the first was full, and leaves out what is newer than the row.
+async fn read_on(session: &Session<'_>, news: &mut News) -> Result<(), Failure> {
+    let (id, modseq) = (news.mailbox.id, news.mailbox.modseq);
+    while let Some(last) = last_of_full(&news.arrived) {
+        let after = last.uid;
+        let step = session.read("imap.arrived", move |tx| entry::entries(tx, id, after, READ_STEP)).await?;
+        news.arrived.extend(step);
+    }
+    while let Some(last) = last_of_full(&news.changed) {
+        let since = Point { modseq: last.modseq, uid: last.uid };
         let step =
             session.read("imap.changed", move |tx| entry::changed_since(tx, id, since, READ_STEP)).await?;
-        let is_last = step.len() < usize::from(READ_STEP);
-        since = step.last().map_or(since, |entry| entry.modseq - 1);
-        found.extend(step);
-        if is_last {
-            found.sort_by_key(|entry| (entry.uid, entry.modseq));
-            found.dedup_by_key(|entry| (entry.uid, entry.modseq));
-            return Ok(found);
-        }
+        news.changed.extend(step);
     }
-}
-
-async fn expunged(session: &Session<'_>, id: MailboxId, since: Tombstone) -> Result<Vec<Tombstone>, Failure> {
-    let mut found: Vec<Tombstone> = Vec::new();
-    loop {
-        let after = found.last().copied().unwrap_or(since);
+    while let Some(since) = last_of_full(&news.expunged).copied() {
         let step =
-            session.read("imap.expunged", move |tx| entry::expunged_since(tx, id, after, READ_STEP)).await?;
-        let is_last = step.len() < usize::from(READ_STEP);
-        found.extend(step);
-        if is_last {
-            return Ok(found);
-        }
+            session.read("imap.expunged", move |tx| entry::expunged_since(tx, id, since, READ_STEP)).await?;
+        news.expunged.extend(step);
     }
+    news.arrived.retain(|entry| entry.uid < news.mailbox.uidnext);
+    news.changed.retain(|entry| entry.modseq <= modseq);
+    news.changed.sort_by_key(|entry| entry.uid);
+    news.expunged.retain(|point| point.modseq <= modseq);
+    Ok(())
 }
 
-fn tell(
-    session: &mut Session<'_>,
-    row: &Mailbox,
-    arrived: &[u32],
-    changed: &[Entry],
-    expunged: &[Tombstone],
-) {
-    let (dialect, out) = (session.dialect, &mut session.wire.out);
+/// The last element, if there may be more behind it: only full steps were read so far.
+pub(crate) fn last_of_full<T>(read: &[T]) -> Option<&T> {
+    read.last().filter(|_| read.len().is_multiple_of(usize::from(READ_STEP)))
+}
+
+fn tell(session: &mut Session<'_>, news: &News) {
+    let (dialect, enabled, out) = (session.dialect, session.enabled, &mut session.wire.out);
     let Some(selected) = &mut session.selected else { return };
     let before = selected.view.len();
-    for uid in arrived.iter().filter_map(|uid| Uid::new(*uid)) {
+    for uid in news.arrived.iter().filter_map(|entry| Uid::new(entry.uid)) {
         selected.view.append(uid);
     }
     if selected.view.len() > before {
         response::exists(out, selected.view.len());
-        response::recent(out, 0);
-    }
-    for tombstone in expunged {
-        if let Some(uid) = Uid::new(tombstone.uid) {
-            selected.view.expunge(uid);
+        if !enabled.rev2 {
+            response::recent(out, 0);
         }
     }
-    for entry in changed.iter().filter(|entry| entry.uid < selected.next_uid) {
-        if selected.told.get(&entry.uid) == Some(&entry.modseq) {
-            continue;
+    selected.tell_keywords(out, &news.arrived);
+    for uid in news.expunged.iter().filter_map(|point| Uid::new(point.uid)) {
+        selected.view.expunge(uid);
+    }
+    let known: Vec<&Entry> = news
+        .changed
+        .iter()
+        .filter(|entry| entry.uid < selected.next_uid)
+        .filter(|entry| selected.told.get(&entry.uid) != Some(&entry.modseq))
+        .collect();
+    for entry in known {
+        selected.tell_keywords(out, std::slice::from_ref(entry));
+        let Some(uid) = Uid::new(entry.uid) else { continue };
+        let Some(seq) = selected.view.seq(uid) else { continue };
+        let mut line = FetchWriter::new(out, seq, dialect);
+        if enabled.tells_uids() {
+            line.uid(uid);
         }
-        if let Some(seq) = Uid::new(entry.uid).and_then(|uid| selected.view.seq(uid)) {
-            let mut line = FetchWriter::new(out, seq, dialect);
-            line.flags(&flags_of(entry), false);
-            line.finish();
+        line.flags(&flags_of(entry), false);
+        if let Some(modseq) = mod_seq(entry.modseq).filter(|_| enabled.condstore) {
+            line.modseq(modseq);
         }
+        line.finish();
     }
     selected.told.clear();
-    selected.modseq = row.modseq;
-    selected.next_uid = arrived.last().map_or(selected.next_uid, |uid| uid + 1).max(selected.next_uid);
-    selected.expunged = expunged.last().copied().unwrap_or(selected.expunged);
+    selected.modseq = news.mailbox.modseq;
+    selected.next_uid = news.mailbox.uidnext.max(selected.next_uid);
+    if selected.view.gone().is_empty() {
+        selected.whole = selected.modseq;
+    }
 }
 
 fn tell_expunged(session: &mut Session<'_>) {
+    let (enabled, out) = (session.enabled, &mut session.wire.out);
     let Some(selected) = &mut session.selected else { return };
     if selected.view.gone().is_empty() {
         return;
     }
-    for seq in selected.view.flush().numbers() {
-        response::expunge(&mut session.wire.out, seq);
+    let gone = selected.view.flush();
+    selected.whole = selected.modseq;
+    if enabled.qresync {
+        selected.has_vanished = true;
+        response::vanished(out, false, &gone.uids);
+        return;
+    }
+    for seq in gone.numbers() {
+        response::expunge(out, seq);
     }
 }
 
@@ -246,6 +324,49 @@ pub(crate) fn to_store(flags: &[Flag]) -> (Flags, Keywords) {
         }
     }
     (bits, Keywords::new(words))
+}
+
+/// Reads the entries of a set in steps.
+pub(crate) struct Reader {
+    id: MailboxId,
+    left: UidSet,
+}
+
+impl Reader {
+    pub(crate) fn new(id: MailboxId, uids: UidSet) -> Self {
+        Self { id, left: uids }
+    }
+
+    /// The next entries; what is gone is left out. `None` at the end.
+    pub(crate) async fn step(&mut self, session: &Session<'_>) -> Result<Option<Vec<Entry>>, Failure> {
+        let runs: Vec<(u32, u32)> = self
+            .left
+            .ranges()
+            .take(usize::from(READ_STEP))
+            .map(|(first, last)| (first.get(), last.get()))
+            .collect();
+        let Some((_, end)) = runs.last().copied() else { return Ok(None) };
+        let id = self.id;
+        let entries = session.read("imap.entries", move |tx| read_runs(tx, id, &runs)).await?;
+        let is_full = entries.len() >= usize::from(READ_STEP);
+        let reached = entries.last().filter(|_| is_full).map_or(end, |entry| entry.uid);
+        if let (Some(first), Some(reached)) = (Uid::new(1), Uid::new(reached)) {
+            self.left = self.left.difference(&UidSet::from_ranges([(first, reached)]));
+        }
+        Ok(Some(entries))
+    }
+}
+
+fn read_runs(tx: &mut AccountTx<'_>, id: MailboxId, runs: &[(u32, u32)]) -> Result<Vec<Entry>, StoreError> {
+    let mut found = Vec::new();
+    for run in runs {
+        let left = READ_STEP.saturating_sub(u16::try_from(found.len()).unwrap_or(READ_STEP));
+        if left == 0 {
+            break;
+        }
+        found.extend(entry::within(tx, id, *run, left)?);
+    }
+    Ok(found)
 }
 
 /// UIDs in steps that a closure may change.

@@ -1,11 +1,12 @@
 //! What a session knows between commands, and how its commands reach the store.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hikyaku_directory::Account;
 use hikyaku_imap_proto::capability::{Capability, Moment};
-use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_imap_proto::response::{Code, Condition, StatusResponse};
 use hikyaku_imap_proto::table::State;
 use hikyaku_imap_proto::{Dialect, MailboxName};
 use hikyaku_mailstore::entry::FlagsError;
@@ -13,29 +14,25 @@ use hikyaku_mailstore::{AppendError, CopyError, MailboxError, MailboxPath};
 use hikyaku_store::{AccountScope, AccountTx, NotFound, Scope, StoreError};
 use hikyaku_types::Actor;
 
+use crate::cmd::enable::Enabled;
 use crate::selected::Selected;
 use crate::wire::Wire;
 use crate::{Mode, Services};
 
 /// What we keep of the rows that imap-proto has.
-const SERVED: [Capability; 14] = [
-    Capability::Imap4Rev1,
-    Capability::LiteralPlus,
-    Capability::SaslIr,
-    Capability::Id,
-    Capability::Enable,
-    Capability::StartTls,
-    Capability::LoginDisabled,
-    Capability::AuthPlain,
-    Capability::Idle,
-    Capability::Namespace,
-    Capability::Children,
-    Capability::UidPlus,
-    Capability::Unselect,
-    Capability::Move,
+#[rustfmt::skip]
+const SERVED: &[Capability] = &[
+    Capability::Imap4Rev1, Capability::Imap4Rev2, Capability::LiteralPlus, Capability::SaslIr, Capability::Id, Capability::Enable,
+    Capability::StartTls, Capability::LoginDisabled, Capability::AuthPlain, Capability::Idle,
+    Capability::Namespace, Capability::Children, Capability::UidPlus, Capability::Unselect, Capability::Move,
+    Capability::SpecialUse, Capability::CreateSpecial, Capability::ListExtended, Capability::ListStatus,
+    Capability::StatusSize, Capability::ESearch, Capability::SearchRes, Capability::Within,
+    Capability::CondStore, Capability::QResync, Capability::Binary, Capability::MultiAppend,
+    Capability::AppendLimit, Capability::ObjectId, Capability::Preview, Capability::SaveDate,
+    Capability::Utf8Accept, Capability::Sort, Capability::SortDisplay, Capability::ESort,
+    Capability::ThreadRefs, Capability::ThreadSubject, Capability::Quota, Capability::QuotaStorage,
+    Capability::QuotaMessage,
 ];
-/// Told after sign-in beside them.
-const SERVED_TOO: [Capability; 1] = [Capability::SpecialUse];
 
 /// Why a command has no OK.
 #[derive(Debug)]
@@ -120,10 +117,12 @@ impl From<AppendError> for Failure {
 pub(crate) struct Session<'s> {
     pub(crate) services: &'s Services,
     pub(crate) mode: &'s Mode,
+    pub(crate) peer: IpAddr,
     pub(crate) wire: Wire,
     pub(crate) account: Option<Arc<Account>>,
     pub(crate) selected: Option<Selected>,
     pub(crate) dialect: Dialect,
+    pub(crate) enabled: Enabled,
     pub(crate) has_tls: bool,
 }
 
@@ -148,9 +147,9 @@ impl Session<'_> {
         let begins_tls = moment.starttls && !moment.signed_in;
         let is_told = |capability: &Capability| match capability {
             Capability::StartTls => begins_tls,
-            other => other.when().is(moment),
+            other => SERVED.contains(other) && other.when().is(moment),
         };
-        SERVED.into_iter().chain(SERVED_TOO).filter(is_told).collect()
+        Capability::ALL.iter().copied().filter(is_told).collect()
     }
 
     pub(crate) fn may_sign_in(&self) -> bool {
@@ -169,6 +168,18 @@ impl Session<'_> {
 
     pub(crate) fn selected_mut(&mut self) -> Result<&mut Selected, Failure> {
         self.selected.as_mut().ok_or_else(|| StatusResponse::server_bug().into())
+    }
+
+    /// The tagged answer with the mod-sequence that a client with QRESYNC must be told
+    /// (RFC 7162 sections 3.2.6 to 3.2.10). If the answer has another code, it is told before.
+    pub(crate) fn with_modseq(&mut self, answer: StatusResponse) -> StatusResponse {
+        let Some(selected) = self.selected.as_mut().filter(|_| self.enabled.qresync) else { return answer };
+        let Some(modseq) = selected.modseq_to_tell() else { return answer };
+        if answer.code.is_none() && answer.condition == Condition::Ok {
+            return StatusResponse { code: Some(Code::HighestModSeq(modseq)), ..answer };
+        }
+        StatusResponse::highest_modseq(modseq).untagged(&mut self.wire.out);
+        answer
     }
 
     fn scope(&self) -> Result<AccountScope, Failure> {

@@ -13,6 +13,7 @@ use hikyaku_net::{Connection, Ending};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cmd;
+use crate::cmd::enable::Enabled;
 use crate::selected::sync;
 use crate::session::{Failure, Outcome, Session};
 use crate::wire::Wire;
@@ -77,10 +78,12 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
     let session = Session {
         services,
         mode,
+        peer: peer.ip(),
         wire: Wire::new(stream),
         account: None,
         selected: None,
         dialect: Dialect::SevenBit,
+        enabled: Enabled::default(),
         has_tls: false,
     };
     let mut shell = Shell {
@@ -314,7 +317,7 @@ impl Shell<'_> {
     fn answer(&mut self, tag: &Tag, outcome: Outcome) -> Result<(), End> {
         match outcome {
             Ok(answer) | Err(Failure::Answer(answer)) => {
-                answer.tagged(&mut self.session.wire.out, tag);
+                self.session.with_modseq(answer).tagged(&mut self.session.wire.out, tag);
                 Ok(())
             }
             Err(Failure::Gone(error)) => Err(End::Lost(error)),

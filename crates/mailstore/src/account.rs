@@ -4,6 +4,7 @@ use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError, TenantTx}
 use hikyaku_types::Timestamp;
 
 use crate::mailbox::{self, MailboxError, MailboxId, Role};
+use crate::usage::{Quota, Room};
 
 /// The mailboxes that every account has from the start. INBOX first: its id is 1.
 pub const PROVISIONED: [(&str, Role); 6] = [
@@ -23,6 +24,18 @@ const ROOT: AccountSql = AccountSql::new(
 );
 const USAGE: AccountSql =
     AccountSql::new("SELECT messages, bytes FROM mailbox WHERE account = $1 AND mailbox = 0");
+const ROOM: AccountSql =
+    AccountSql::new("SELECT bytes, full_since FROM mailbox WHERE account = $1 AND mailbox = 0");
+const NOTE_FULL: AccountSql =
+    AccountSql::new("UPDATE mailbox SET full_since = $2 WHERE account = $1 AND mailbox = 0");
+const ANY_MAILBOX: AccountSql = AccountSql::new(
+    "SELECT mailbox FROM mailbox WHERE account = $1 AND mailbox > 0 ORDER BY mailbox LIMIT 1",
+);
+const FORGET_THREADS: AccountSql = AccountSql::new(
+    "DELETE FROM thread WHERE account = $1
+        AND hash IN (SELECT hash FROM thread WHERE account = $1 ORDER BY hash LIMIT 500)",
+);
+const REMOVE_ROOT: AccountSql = AccountSql::new("DELETE FROM mailbox WHERE account = $1 AND mailbox = 0");
 const LAST_EMAIL: Sql = Sql::new("SELECT MAX(id) FROM email");
 
 /// Makes an account's root and first mailboxes, unless they are there. Idempotent.
@@ -56,12 +69,48 @@ pub fn usage(tx: &mut AccountTx<'_>) -> Result<Option<(u64, u64)>, StoreError> {
     tx.row(USAGE, &[], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
+/// Is there room for `adding` bytes within the account's own quota? An account that is not
+/// in this shard yet has room.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn room(tx: &mut AccountTx<'_>, adding: u64, quota: Quota) -> Result<Room, StoreError> {
+    let found = tx.row(ROOM, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (used, since) = found.unwrap_or_default();
+    Ok(Room::of(used, since, adding, quota))
+}
+
+/// Notes since when the account is full, or that it is not.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn note_full(tx: &mut AccountTx<'_>, since: Option<Timestamp>) -> Result<(), StoreError> {
+    tx.execute(NOTE_FULL, &[since.into()]).map(drop)
+}
+
 /// Messages and bytes of a tenant in this shard.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn tenant_usage(tx: &mut TenantTx<'_>) -> Result<(u64, u64), StoreError> {
     crate::usage::of_tenant(tx)
+}
+
+/// One step of removing an account's mail for good: messages, mailboxes, threads, and last
+/// its root. True when nothing of it is left. Safe to repeat.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn remove(tx: &mut AccountTx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    if let Some(id) = tx.row(ANY_MAILBOX, &[], |row| row.get(0))? {
+        mailbox::empty(tx, MailboxId::from_i64(id), now)?;
+        return Ok(false);
+    }
+    if tx.execute(FORGET_THREADS, &[])? > 0 {
+        return Ok(false);
+    }
+    tx.execute(REMOVE_ROOT, &[])?;
+    Ok(true)
 }
 
 /// The highest rising id that mail has used here, so that new ones rise above it.

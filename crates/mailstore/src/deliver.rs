@@ -279,9 +279,12 @@ fn count(
     let size = signed(size);
     let in_root = [size.into(), recipient.quota.limit().into()];
     let mut modseq: Option<i64> = tx.row(COUNT_IN_ROOT, &in_root, |row| row.get(0))?;
-    if modseq.is_none() && tx.row(HAS_ROOT, &[], |_| Ok(()))?.is_none() {
-        // The first mail of an account can be faster than its making.
-        create_account(tx, now)?;
+    if modseq.is_none() {
+        if tx.row(HAS_ROOT, &[], |_| Ok(()))?.is_none() {
+            // The first mail of an account makes it.
+            create_account(tx, now)?;
+        }
+        // Counted once more in any case: another first mail may have made it between the two.
         modseq = tx.row(COUNT_IN_ROOT, &in_root, |row| row.get(0))?;
     }
     let Some(modseq) = modseq else { return Ok(None) };

@@ -18,6 +18,9 @@ use crate::usage::{self, Quota, QuotaError};
 /// Most entries that one closure changes.
 pub const STEP: u16 = 100;
 
+/// Tombstones that one closure removes.
+const FORGET_STEP: u16 = 400;
+
 /// One message in a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -45,13 +48,26 @@ const AFTER: AccountSql = AccountSql::new(
     "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
      WHERE account = $1 AND mailbox = $2 AND uid > $3 ORDER BY uid LIMIT $4",
 );
+const WITHIN: AccountSql = AccountSql::new(
+    "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
+     WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4 ORDER BY uid LIMIT $5",
+);
+const SUM_MARKED: AccountSql = AccountSql::new(
+    "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entry
+     WHERE account = $1 AND mailbox = $2 AND (flags & $3) = $3",
+);
 const ONE: AccountSql = AccountSql::new(
     "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
      WHERE account = $1 AND mailbox = $2 AND uid = $3",
 );
 const CHANGED: AccountSql = AccountSql::new(
     "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
-     WHERE account = $1 AND mailbox = $2 AND changed > $3 ORDER BY changed, uid LIMIT $4",
+     WHERE account = $1 AND mailbox = $2 AND changed >= $3 AND (changed > $3 OR uid > $4)
+     ORDER BY changed, uid LIMIT $5",
+);
+const NEWEST: AccountSql = AccountSql::new(
+    "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size, added FROM entry
+     WHERE account = $1 AND mailbox = $2 AND uid < $3 ORDER BY uid DESC LIMIT $4",
 );
 const UIDS: AccountSql =
     AccountSql::new("SELECT uid FROM entry WHERE account = $1 AND mailbox = $2 ORDER BY uid LIMIT $3");
@@ -80,9 +96,19 @@ const ONE_ENTRY_MORE: AccountSql =
 const REMOVE_EMAIL: AccountSql = AccountSql::new("DELETE FROM email WHERE account = $1 AND id = $2");
 const BURIED: AccountSql = AccountSql::new(
     "SELECT modseq, uid FROM tombstone
-     WHERE account = $1 AND mailbox = $2 AND (modseq > $3 OR (modseq = $3 AND uid > $4))
+     WHERE account = $1 AND mailbox = $2 AND modseq >= $3 AND (modseq > $3 OR uid > $4)
      ORDER BY modseq, uid LIMIT $5",
 );
+
+const OLDEST_BURIED: AccountSql = AccountSql::new(
+    "SELECT modseq, uid, at FROM tombstone WHERE account = $1 AND mailbox = $2 ORDER BY modseq, uid LIMIT $3",
+);
+const FORGET: AccountSql = AccountSql::new(
+    "DELETE FROM tombstone
+     WHERE account = $1 AND mailbox = $2 AND modseq <= $3 AND (modseq < $3 OR uid <= $4)",
+);
+const FORGOTTEN: AccountSql =
+    AccountSql::new("UPDATE mailbox SET tombstones_from = $3 WHERE account = $1 AND mailbox = $2");
 
 fn read(row: Row<'_>) -> Result<Entry, StoreError> {
     Ok(Entry {
@@ -147,6 +173,31 @@ pub fn entries(
     tx.rows(AFTER, &[mailbox.into(), after.into(), limit.into()], read)
 }
 
+/// Entries with UIDs from `first` to `last`, in order, at most `limit`.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn within(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    (first, last): (u32, u32),
+    limit: u16,
+) -> Result<Vec<Entry>, StoreError> {
+    tx.rows(WITHIN, &[mailbox.into(), first.into(), last.into(), limit.into()], read)
+}
+
+/// How many entries are marked `\Deleted`, and their sizes together. Reads the whole mailbox:
+/// no counter is kept of what few clients ask.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn deleted_sums(tx: &mut AccountTx<'_>, mailbox: MailboxId) -> Result<(u64, u64), StoreError> {
+    let sums = tx.row(SUM_MARKED, &[mailbox.into(), Flags::DELETED.as_i64().into()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(sums.unwrap_or_default())
+}
+
 /// The entries with these UIDs, in their order, each once; what is gone is left out.
 ///
 /// # Errors
@@ -164,42 +215,89 @@ pub fn find_entries(
     Ok(found)
 }
 
-/// Entries whose flags changed after modseq `since`, at most `limit`, oldest change first.
-/// New entries are not among them: they are found by their UIDs.
+/// A point in a mailbox's history. Changes and expunges are read in the order of their
+/// modseqs, those of one modseq in the order of their UIDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    /// The modseq of a change.
+    pub modseq: i64,
+    /// One of the messages that it was about.
+    pub uid: u32,
+}
+
+impl Point {
+    /// Behind all of `modseq`.
+    pub const fn after(modseq: i64) -> Self {
+        Self { modseq, uid: u32::MAX }
+    }
+}
+
+/// Entries whose flags changed after this point, at most `limit`, oldest change first: go on
+/// behind the last one. New entries are not among them: see [`newest`].
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn changed_since(
     tx: &mut AccountTx<'_>,
     mailbox: MailboxId,
-    since: i64,
+    since: Point,
     limit: u16,
 ) -> Result<Vec<Entry>, StoreError> {
-    tx.rows(CHANGED, &[mailbox.into(), since.into(), limit.into()], read)
+    tx.rows(CHANGED, &[mailbox.into(), since.modseq.into(), since.uid.into(), limit.into()], read)
 }
 
-/// Where and when a message was expunged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tombstone {
-    /// The modseq of the expunge.
-    pub modseq: i64,
-    /// Its UID.
-    pub uid: u32,
+/// Entries that came after modseq `since` and have UIDs below `before`, the newest first, at
+/// most `limit`. UIDs and the modseqs of arrivals rise together, so nothing older is read.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn newest(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    since: i64,
+    before: u32,
+    limit: u16,
+) -> Result<Vec<Entry>, StoreError> {
+    let params = [mailbox.into(), before.into(), limit.into()];
+    let rows = tx.rows(NEWEST, &params, |row| Ok((row.get::<i64>(7)?, read(row)?)))?;
+    Ok(rows.into_iter().take_while(|(added, _)| *added > since).map(|(_, entry)| entry).collect())
 }
 
-/// What was expunged after this point (a modseq with UID `u32::MAX` for all of it), at most
-/// `limit`, in order: go on with the last one.
+/// What was expunged after this point, at most `limit`: go on behind the last one.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn expunged_since(
     tx: &mut AccountTx<'_>,
     mailbox: MailboxId,
-    since: Tombstone,
+    since: Point,
     limit: u16,
-) -> Result<Vec<Tombstone>, StoreError> {
+) -> Result<Vec<Point>, StoreError> {
     let params = [mailbox.into(), since.modseq.into(), since.uid.into(), limit.into()];
-    tx.rows(BURIED, &params, |row| Ok(Tombstone { modseq: row.get(0)?, uid: row.get(1)? }))
+    tx.rows(BURIED, &params, |row| Ok(Point { modseq: row.get(0)?, uid: row.get(1)? }))
+}
+
+/// Forgets expunges that were before `before`, in one step. True when none is left. A client
+/// that was away for longer gets a full answer (RFC 7162 section 3.2.5.1).
+///
+/// # Errors
+/// [`StoreError`].
+pub fn forget_expunges(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    if next_modseq(tx)?.is_none() {
+        return Ok(true);
+    }
+    let oldest = tx.rows(OLDEST_BURIED, &[mailbox.into(), FORGET_STEP.into()], |row| {
+        Ok((Point { modseq: row.get(0)?, uid: row.get(1)? }, row.get::<Timestamp>(2)?))
+    })?;
+    let old: Vec<Point> = oldest.iter().take_while(|(_, at)| *at < before).map(|(point, _)| *point).collect();
+    let Some(last) = old.last() else { return Ok(true) };
+    tx.execute(FORGET, &[mailbox.into(), last.modseq.into(), last.uid.into()])?;
+    tx.execute(FORGOTTEN, &[mailbox.into(), last.modseq.into()])?;
+    Ok(old.len() < usize::from(FORGET_STEP))
 }
 
 pub(crate) fn uids(tx: &mut AccountTx<'_>, mailbox: MailboxId, limit: u16) -> Result<Vec<u32>, StoreError> {

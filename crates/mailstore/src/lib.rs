@@ -44,4 +44,4 @@ pub use mailbox::{Mailbox, MailboxError, MailboxId, MailboxPath, Role};
 pub use prelude::Prelude;
 pub use schema::SCHEMA;
 pub use thread::{MessageHash, Threading};
-pub use usage::{Quota, QuotaError};
+pub use usage::{Quota, QuotaError, Room, note_pool_full, pool_room};

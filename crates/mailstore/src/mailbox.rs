@@ -187,6 +187,9 @@ const INSERT: AccountSql = AccountSql::new(
 const PLACE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET parent = $3, name = $4, modseq = $5 WHERE account = $1 AND mailbox = $2",
 );
+const OF_ROLE: AccountSql = AccountSql::new(
+    "SELECT 1 FROM mailbox WHERE account = $1 AND mailbox > 0 AND parent <> -2 AND role = $2 LIMIT 1",
+);
 const PARENT: AccountSql = AccountSql::new("SELECT parent FROM mailbox WHERE account = $1 AND mailbox = $2");
 const SUBSCRIBE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET subscribed = $3 WHERE account = $1 AND mailbox = $2 AND mailbox > 0 AND parent <> -2",
@@ -266,6 +269,14 @@ pub fn create(tx: &mut AccountTx<'_>, path: &MailboxPath, role: Role) -> Result<
     let (parent, last) = free_place(tx, path)?;
     let id = insert(tx, parent, last, role, false)?;
     mailbox(tx, id)?.ok_or(MailboxError::NotFound)
+}
+
+/// Has the account a mailbox with this role?
+///
+/// # Errors
+/// [`StoreError`].
+pub fn has_role(tx: &mut AccountTx<'_>, role: Role) -> Result<bool, StoreError> {
+    Ok(tx.row(OF_ROLE, &[role.number().into()], |_| Ok(()))?.is_some())
 }
 
 /// Where a mailbox of this path would be: its parent, made if it is missing, and its name.
@@ -382,9 +393,11 @@ pub fn delete(tx: &mut AccountTx<'_>, id: MailboxId) -> Result<(), MailboxError>
 /// [`StoreError`].
 pub fn purge(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Result<bool, StoreError> {
     let hidden = tx.row(GET, &[id.into()], read)?.is_some_and(|mailbox| mailbox.parent == MailboxId::HIDDEN);
-    if !hidden {
-        return Ok(true);
-    }
+    if hidden { empty(tx, id, now) } else { Ok(true) }
+}
+
+/// One step of removing a mailbox and what is in it. True when nothing of it is left.
+pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Result<bool, StoreError> {
     let uids: Vec<u32> = entry::uids(tx, id, entry::STEP)?;
     if !uids.is_empty() {
         entry::expunge(tx, id, &uids, now)?;

@@ -15,10 +15,11 @@ use hikyaku_store::{By, Component, Database, Migration};
 pub const SCHEMA: Component = Component {
     name: "mailstore",
     within: |database| matches!(database, Database::Shard(_)),
-    migrations: &[Migration {
-        number: 1,
-        name: "mailboxes, entries, emails, threads, usage, delivery keys",
-        sql: "
+    migrations: &[
+        Migration {
+            number: 1,
+            name: "mailboxes, entries, emails, threads, usage, delivery keys",
+            sql: "
             -- Mailbox 0 is the account's root: its modseq is the account's sequence, messages
             -- and bytes are the account's sums, uidnext is the next mailbox id, uidvalidity
             -- the last one given, parent is -1.
@@ -96,15 +97,26 @@ pub const SCHEMA: Component = Component {
                 at {int} NOT NULL
             ) {clustered};
         ",
-        postgres: "",
-        tables: &[
-            ("mailbox", By::Account),
-            ("entry", By::Account),
-            ("tombstone", By::Account),
-            ("email", By::Account),
-            ("thread", By::Account),
-            ("usage", By::Tenant),
-            ("delivery_key", By::Platform),
-        ],
-    }],
+            postgres: "",
+            tables: &[
+                ("mailbox", By::Account),
+                ("entry", By::Account),
+                ("tombstone", By::Account),
+                ("email", By::Account),
+                ("thread", By::Account),
+                ("usage", By::Tenant),
+                ("delivery_key", By::Platform),
+            ],
+        },
+        Migration {
+            number: 2,
+            name: "since when mailboxes and tenants are full",
+            sql: "
+            ALTER TABLE mailbox ADD COLUMN full_since {int};
+            ALTER TABLE usage ADD COLUMN full_since {int};
+        ",
+            postgres: "",
+            tables: &[],
+        },
+    ],
 };

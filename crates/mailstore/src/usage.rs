@@ -5,7 +5,7 @@
 //! locks.
 
 use hikyaku_store::{StoreError, TenantSql, TenantTx};
-use hikyaku_types::AccountId;
+use hikyaku_types::{AccountId, Timestamp};
 
 /// How much may be stored, in bytes; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,49 @@ const ADD: TenantSql = TenantSql::new(
      WHERE usage.bytes + excluded.bytes <= $4 OR excluded.bytes <= 0",
 );
 const GET: TenantSql = TenantSql::new("SELECT messages, bytes FROM usage WHERE tenant = $1");
+
+/// Is there room?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// It fits.
+    Fits,
+    /// It does not; the first time that something did not was then, if that was noted.
+    Full(Option<Timestamp>),
+    /// It fits, and there is a note of a time when something did not.
+    FitsAgain,
+}
+
+impl Room {
+    pub(crate) fn of(used: u64, since: Option<Timestamp>, adding: u64, most: Quota) -> Self {
+        let fits = most.0.is_none_or(|most| used.saturating_add(adding) <= most);
+        match (fits, since) {
+            (true, None) => Self::Fits,
+            (true, Some(_)) => Self::FitsAgain,
+            (false, since) => Self::Full(since),
+        }
+    }
+}
+
+const ROOM: TenantSql = TenantSql::new("SELECT bytes, full_since FROM usage WHERE tenant = $1");
+const NOTE: TenantSql = TenantSql::new("UPDATE usage SET full_since = $2 WHERE tenant = $1");
+
+/// Is there room for `adding` bytes in the tenant's pool?
+///
+/// # Errors
+/// [`StoreError`].
+pub fn pool_room(tx: &mut TenantTx<'_>, adding: u64, pool: Quota) -> Result<Room, StoreError> {
+    let found = tx.row(ROOM, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (used, since) = found.unwrap_or_default();
+    Ok(Room::of(used, since, adding, pool))
+}
+
+/// Notes since when the tenant's pool is full, or that it is not.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn note_pool_full(tx: &mut TenantTx<'_>, since: Option<Timestamp>) -> Result<(), StoreError> {
+    tx.execute(NOTE, &[since.into()]).map(drop)
+}
 
 /// Adds to a tenant's usage (or takes away, with negative numbers). False if the pool would
 /// be overdrawn.

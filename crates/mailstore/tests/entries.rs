@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hikyaku_mailstore::email::{AppendError, AppendedEmail};
-use hikyaku_mailstore::entry::{Copied, Tombstone};
+use hikyaku_mailstore::entry::{Copied, Point};
 use hikyaku_mailstore::{
     Change, CopyError, Entry, Flags, Keywords, Mailbox, MailboxError, MailboxId, MailboxPath, Outcome, Quota,
     QuotaError, Role, Threading, account, append, email, entry, mailbox,
@@ -39,6 +39,8 @@ both_engines! {
     subscriptions
     the_root_and_what_is_deleted_are_no_mailboxes
     changes_are_found_since_a_modseq
+    the_newest_entries_are_found_by_their_modseq
+    old_expunges_are_forgotten
     expunges_are_found_in_steps
     an_account_that_is_not_here
 }
@@ -46,7 +48,7 @@ both_engines! {
 const INBOX: MailboxId = MailboxId::INBOX;
 const ARCHIVE: MailboxId = MailboxId::from_i64(4);
 const NO_LIMIT: (Quota, Quota) = (Quota(None), Quota(None));
-const ALL: Tombstone = Tombstone { modseq: 0, uid: u32::MAX };
+const ALL: Point = Point { modseq: 0, uid: u32::MAX };
 
 fn home() -> AccountHome {
     TestStore::home(1, 10)
@@ -310,7 +312,7 @@ fn a_move_keeps_flags_and_leaves_tombstones(mail: TestStore) {
     assert_eq!((there[0].email, there[0].flags), (sources[1].email, Flags::ANSWERED));
     assert_eq!((&there[0].keywords, there[0].modseq), (&words(["work"]), moved.modseq));
     let tombstones = mail.read_as(home(), |tx| entry::expunged_since(tx, INBOX, ALL, 100)).unwrap();
-    assert_eq!(tombstones, [2, 3].map(|uid| Tombstone { modseq: moved.modseq, uid }));
+    assert_eq!(tombstones, [2, 3].map(|uid| Point { modseq: moved.modseq, uid }));
     let (inbox, archive) = (row(&mail, INBOX), row(&mail, ARCHIVE));
     assert_eq!((inbox.messages, inbox.uidnext, inbox.modseq), (1, 4, moved.modseq));
     assert_eq!((archive.messages, archive.unseen, archive.modseq), (2, 2, moved.modseq));
@@ -565,6 +567,7 @@ fn the_root_and_what_is_deleted_are_no_mailboxes(mail: TestStore) {
 fn changes_are_found_since_a_modseq(mail: TestStore) {
     with_mail(&mail, 5);
     let changed = |since, limit| {
+        let since = Point::after(since);
         let found = mail.read_as(home(), move |tx| entry::changed_since(tx, INBOX, since, limit)).unwrap();
         found.into_iter().map(|entry| entry.uid).collect::<Vec<_>>()
     };
@@ -580,8 +583,59 @@ fn changes_are_found_since_a_modseq(mail: TestStore) {
     add(&[4], Flags::FLAGGED);
     assert_eq!(changed(since, 100), [2, 1, 3, 4]);
     assert_eq!(changed(row(&mail, INBOX).modseq, 100), Vec::<u32>::new());
+    // In steps of one the same, though one change spans several.
+    let mut steps = Vec::new();
+    let mut at = Point::after(since);
+    while let Some(next) =
+        mail.read_as(home(), move |tx| entry::changed_since(tx, INBOX, at, 1)).unwrap().pop()
+    {
+        at = Point { modseq: next.modseq, uid: next.uid };
+        steps.push(next.uid);
+    }
+    assert_eq!(steps, [2, 1, 3, 4]);
     expunge(&mail, INBOX, &[1]);
     assert_eq!(changed(since, 100), [2, 3, 4]);
+}
+
+fn the_newest_entries_are_found_by_their_modseq(mail: TestStore) {
+    with_mail(&mail, 3);
+    let since = row(&mail, INBOX).modseq;
+    store_flags(&mail, &[1], Change::Add(Flags::SEEN, words([])), None);
+    let newest = |since, before, limit| {
+        let found = mail.read_as(home(), move |tx| entry::newest(tx, INBOX, since, before, limit)).unwrap();
+        found.into_iter().map(|entry| entry.uid).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(since, u32::MAX, 100), Vec::<u32>::new(), "a change is no arrival");
+    for n in 10..12 {
+        mail.deliver(&content(n, 100), &[home()]);
+    }
+    store_flags(&mail, &[4], Change::Add(Flags::SEEN, words([])), None);
+    assert_eq!(newest(since, u32::MAX, 100), [5, 4]);
+    assert_eq!(newest(since, u32::MAX, 1), [5]);
+    assert_eq!(newest(since, 5, 100), [4]);
+    assert_eq!(newest(0, u32::MAX, 100), [5, 4, 3, 2, 1]);
+}
+
+fn old_expunges_are_forgotten(mail: TestStore) {
+    with_mail(&mail, 6);
+    let forget = |after_secs: i64| {
+        let before = Timestamp::from_secs(mail.clock.now().as_secs() + after_secs);
+        mail.write_as(home(), move |tx| entry::forget_expunges(tx, INBOX, before)).unwrap()
+    };
+    let known = || {
+        let found = mail.read_as(home(), move |tx| entry::expunged_since(tx, INBOX, ALL, 100)).unwrap();
+        found.into_iter().map(|point| point.uid).collect::<Vec<_>>()
+    };
+    let first = expunge(&mail, INBOX, &[5, 6]);
+    assert!(forget(0), "nothing is older than now");
+    assert_eq!(known(), [5, 6]);
+    assert!(row(&mail, INBOX).tombstones_from < first.modseq);
+    mail.clock.advance(Duration::from_secs(100));
+    expunge(&mail, INBOX, &[1]);
+    assert!(forget(0));
+    assert_eq!(known(), [1]);
+    assert_eq!(row(&mail, INBOX).tombstones_from, first.modseq);
+    no_problems(&mail);
 }
 
 fn expunges_are_found_in_steps(mail: TestStore) {
@@ -604,8 +658,8 @@ fn expunges_are_found_in_steps(mail: TestStore) {
         steps.extend(step);
     }
     assert_eq!(steps, all);
-    assert_eq!(expunged(Tombstone { modseq: first.modseq, uid: u32::MAX }, 100), all[1..]);
-    assert_eq!(expunged(Tombstone { modseq: second.modseq, uid: u32::MAX }, 100), []);
+    assert_eq!(expunged(Point { modseq: first.modseq, uid: u32::MAX }, 100), all[1..]);
+    assert_eq!(expunged(Point { modseq: second.modseq, uid: u32::MAX }, 100), []);
 }
 
 fn an_account_that_is_not_here(mail: TestStore) {

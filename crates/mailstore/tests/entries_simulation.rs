@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hikyaku_mailstore::email::{AppendError, AppendedEmail};
-use hikyaku_mailstore::entry::Tombstone;
+use hikyaku_mailstore::entry::Point;
 use hikyaku_mailstore::{
     Change, CopyError, DeliverError, Flags, IfFull, Keywords, MailboxError, MailboxId, MailboxPath, Outcome,
     Quota, QuotaError, Role, Threading, account, append, entry, mailbox,
@@ -631,11 +631,14 @@ impl Simulation {
 
     /// What a client that knows nothing hears of changes and expunges.
     fn compare_history(&self, account: &Account, id: MailboxId, folder: &Folder) {
-        let since = Tombstone { modseq: 0, uid: u32::MAX };
+        let since = Point { modseq: 0, uid: u32::MAX };
         let (changed, expunged) = self
             .mail
             .read_as::<_, StoreError, _>(account.home, move |tx| {
-                Ok((entry::changed_since(tx, id, 0, 400)?, entry::expunged_since(tx, id, since, 400)?))
+                Ok((
+                    entry::changed_since(tx, id, Point::after(0), 400)?,
+                    entry::expunged_since(tx, id, since, 400)?,
+                ))
             })
             .unwrap();
         let changed: Vec<(i64, u32)> = changed.iter().map(|entry| (entry.modseq, entry.uid)).collect();

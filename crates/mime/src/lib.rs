@@ -8,6 +8,7 @@
 //! | [`structure`] | which parts are there, and where? (BODYSTRUCTURE) |
 //! | [`envelope`], [`section`] | what does IMAP tell and send of them? |
 //! | [`text`] | what does the message say to a reader? |
+//! | [`binary`] | how does it look without binary parts? |
 //! | [`thread`], [`hops`] | which messages belong to it, and how far has it come? |
 //!
 //! Why an own parser: IMAP promises exact ranges, line counts and answers that stay the same
@@ -25,6 +26,7 @@
 //! Trust: all of it comes from strangers. Decoded texts are plain text without a promise:
 //! whoever shows them as HTML escapes them, whoever uses a file name takes its path off.
 
+pub mod binary;
 pub mod charset;
 pub mod encoded_word;
 pub mod envelope;

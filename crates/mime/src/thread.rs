@@ -48,14 +48,35 @@ const PREFIXES: [&str; 9] = ["re", "fwd", "fw", "ｒｅ", "ｆｗｄ", "ｆｗ",
 /// The base subject of RFC 5256 section 2.1: what a subject is about. Compare it without
 /// regard to case. `subject` is decoded.
 pub fn base_subject(subject: &str) -> String {
-    let words: Vec<&str> = subject.split_whitespace().collect();
-    let collapsed: String = words.join(" ").chars().take(MAX_SUBJECT).collect();
-    let mut base = collapsed.as_str();
-    loop {
-        base = without_prefixes(without_trailers(base));
-        match forwarded(base) {
-            Some(inner) => base = inner,
-            None => return base.to_owned(),
+    Subject::of(subject).base
+}
+
+/// What a subject says of its message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subject {
+    /// What it is about.
+    pub base: String,
+    /// It is an answer, or it was forwarded.
+    pub is_answer: bool,
+}
+
+impl Subject {
+    /// Reads a decoded subject, RFC 5256 section 2.1.
+    pub fn of(subject: &str) -> Self {
+        let words: Vec<&str> = subject.split_whitespace().collect();
+        let collapsed: String = words.join(" ").chars().take(MAX_SUBJECT).collect();
+        let mut base = collapsed.as_str();
+        let mut is_answer = false;
+        loop {
+            let untrailed = without_trailers(base);
+            is_answer |= untrailed.len() < base.trim_end().len();
+            let (rest, had_mark) = without_prefixes(untrailed);
+            is_answer |= had_mark;
+            base = rest;
+            match forwarded(base) {
+                Some(inner) => (base, is_answer) = (inner, true),
+                None => return Self { base: base.to_owned(), is_answer },
+            }
         }
     }
 }
@@ -71,16 +92,18 @@ fn without_trailers(mut subject: &str) -> &str {
     }
 }
 
-/// Steps 3 to 5: `subj-leader` and `subj-blob`, in any order.
-fn without_prefixes(mut subject: &str) -> &str {
+/// Steps 3 to 5: `subj-leader` and `subj-blob`, in any order. Says also whether there was a
+/// mark of an answer among them.
+fn without_prefixes(mut subject: &str) -> (&str, bool) {
+    let mut is_answer = false;
     loop {
         subject = subject.trim_start();
         if let Some(rest) = leader(subject) {
-            subject = rest;
+            (subject, is_answer) = (rest, true);
         } else if let Some(rest) = blob(subject).filter(|rest| !rest.trim().is_empty()) {
             subject = rest;
         } else {
-            return subject;
+            return (subject, is_answer);
         }
     }
 }
@@ -189,6 +212,23 @@ mod tests {
             ("[open", "[open"),
         ] {
             assert_eq!(base_subject(subject), expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn answers() {
+        for (subject, is_answer) in [
+            ("Hello", false),
+            ("[list] Hello", false),
+            ("  Hello  ", false),
+            ("Re: Hello", true),
+            ("[list] Re: Hello", true),
+            ("Hello (fwd)", true),
+            ("[Fwd: Hello]", true),
+            ("転送： 件名", true),
+            ("返信", false),
+        ] {
+            assert_eq!(Subject::of(subject).is_answer, is_answer, "{subject}");
         }
     }
 

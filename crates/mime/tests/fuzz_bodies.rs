@@ -38,6 +38,7 @@ const PIECES: &[&str] = &[
     "Content-Type: message/rfc822\r\n",
     "Content-Type: text/html\r\n",
     "Content-Transfer-Encoding: base64\r\n",
+    "Content-Transfer-Encoding: binary\r\n",
     "Content-Disposition: attachment; filename*0*=utf-8''%E6; filename*1*=%97%A5\r\n",
     "Subject: ",
     "From: ",
@@ -85,6 +86,11 @@ proptest! {
     }
 
     #[test]
+    fn binary_of_anything(content in mail_like()) {
+        bodies::mime_binary(&content);
+    }
+
+    #[test]
     fn charset_of_anything(input in prop_oneof![mail_like(), prop::collection::vec(any::<u8>(), 0..80)]) {
         bodies::mime_charset(&input);
     }
@@ -112,6 +118,7 @@ fn recorded_messages_hold() {
         bodies::mime_structure(&content);
         bodies::mime_header(Header::of_content(&content).as_bytes());
         bodies::mime_charset(&content);
+        bodies::mime_binary(&content);
     }
 }
 

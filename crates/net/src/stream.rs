@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::socket::Socket;
 use crate::tls::{TlsAcceptor, TlsFacts};
 
 /// The two ends' bytes.
@@ -16,14 +16,14 @@ pub struct Stream(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
     /// The handshake failed.
     Gone,
 }
 
 impl Stream {
-    pub(crate) fn new(socket: TcpStream) -> Self {
+    pub(crate) fn new(socket: Socket) -> Self {
         Self(Kind::Plain(socket))
     }
 
@@ -36,7 +36,7 @@ impl Stream {
         let Kind::Plain(socket) = std::mem::replace(&mut self.0, Kind::Gone) else {
             return Err(io::Error::other("TLS twice"));
         };
-        let tls = acceptor.0.accept(socket).await?;
+        let tls = acceptor.accept(socket).await?;
         let (_, session) = tls.get_ref();
         let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
         let facts = TlsFacts {

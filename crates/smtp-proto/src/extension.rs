@@ -103,8 +103,12 @@ fn mechanisms(_: &Settings) -> String {
     Mechanism::ALL.map(Mechanism::name).join(" ")
 }
 
+/// RFC 9422 section 4: a value has at most six digits; a limit beyond that is none.
 fn limits(settings: &Settings) -> String {
-    format!("RCPTMAX={} MAILMAX={}", settings.limits.recipients, settings.limits.transactions)
+    let limits = &settings.limits;
+    let values = [("RCPTMAX", limits.recipients as u64), ("MAILMAX", limits.transactions.into())];
+    let told = values.into_iter().filter(|(_, value)| (1..=999_999).contains(value));
+    told.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 /// The lines of an answer to EHLO or LHLO, behind the first one.
@@ -149,6 +153,22 @@ pub(crate) fn used_by_rcpt(rcpt: &Rcpt) -> Option<Extension> {
 mod tests {
     use super::*;
     use crate::settings::Offers;
+
+    #[test]
+    fn limits_beyond_six_digits_are_not_told() {
+        for (recipients, transactions, expected) in [
+            (100, 100, "LIMITS RCPTMAX=100 MAILMAX=100"),
+            (100, 999_999, "LIMITS RCPTMAX=100 MAILMAX=999999"),
+            (100, u32::MAX, "LIMITS RCPTMAX=100"),
+            (1_000_000, u32::MAX, "LIMITS"),
+        ] {
+            let mut settings = Settings::new("mx.example".parse().unwrap(), Listener::Mx);
+            settings.offers.limits = true;
+            settings.limits.recipients = recipients;
+            settings.limits.transactions = transactions;
+            assert_eq!(announced(&settings, false).last().as_deref(), Some(expected));
+        }
+    }
 
     #[test]
     fn who_sees_what() {

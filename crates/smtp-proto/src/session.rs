@@ -319,6 +319,24 @@ impl Session {
         }
     }
 
+    /// Is a mail transaction open, from the answer to MAIL to the answer to its content?
+    pub fn has_transaction(&self) -> bool {
+        match &self.state {
+            State::Transaction(..) | State::Data { .. } | State::Chunk(_) | State::Chunks(_) => true,
+            State::SkippedChunk { before, .. } => {
+                matches!(**before, State::Transaction(..) | State::Chunks(_))
+            }
+            State::Waiting(pending) => {
+                matches!(pending, Pending::Recipient(..) | Pending::Commit { .. })
+            }
+            State::Connected
+            | State::Ready(_)
+            | State::SigningIn(..)
+            | State::StartingTls
+            | State::Closed => false,
+        }
+    }
+
     /// Nothing more will happen.
     pub fn is_closed(&self) -> bool {
         self.wants() == Wants::Nothing

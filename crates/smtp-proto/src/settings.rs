@@ -93,6 +93,8 @@ pub struct Deadlines {
     pub content_start: Duration,
     /// For the next octets of content.
     pub content: Duration,
+    /// For a mail transaction as a whole, however busy the client is.
+    pub transaction: Duration,
     /// For TLS to be there after STARTTLS.
     pub start_tls: Duration,
     /// For an answer to a question about a client, sender or recipient.
@@ -139,6 +141,8 @@ impl Default for Deadlines {
             command: Duration::from_secs(5 * MINUTE),
             content_start: Duration::from_secs(2 * MINUTE),
             content: Duration::from_secs(3 * MINUTE),
+            // 50 MB over a line of a quarter of a megabit a second.
+            transaction: Duration::from_secs(30 * MINUTE),
             start_tls: Duration::from_secs(MINUTE),
             answer: Duration::from_secs(4 * MINUTE),
             commit: Duration::from_secs(9 * MINUTE),

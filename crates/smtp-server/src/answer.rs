@@ -1,16 +1,19 @@
 //! What only the platform can answer: may this client sign in, send as this, send to that?
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{Account, Directory, Resolution, SignInError};
-use hikyaku_mailstore::account;
+use hikyaku_directory::{Account, Attempt, Directory, Entrance, Recipients, Resolution, SignInError};
+use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
 use hikyaku_smtp_proto::{Answer, Listener, Reply};
-use hikyaku_store::{Scope, Store};
-use hikyaku_types::{Actor, Address, Service};
+use hikyaku_store::{Scope, Store, StoreError};
+use hikyaku_types::{Actor, Service, Timestamp};
+
+use crate::receive::Accepted;
 
 /// A failed sign-in is answered so long after it was tried, whatever the cause.
 const FAILURE_AFTER: Duration = Duration::from_secs(1);
@@ -19,6 +22,7 @@ const FAILURE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) async fn sign_in(
     directory: &Directory,
     credentials: &Credentials,
+    source: IpAddr,
 ) -> Result<Arc<Account>, Answer> {
     let failure = tokio::time::sleep(FAILURE_AFTER);
     // Nobody acts on behalf of another.
@@ -26,7 +30,9 @@ pub(crate) async fn sign_in(
         .authorization
         .as_deref()
         .is_none_or(|name| name.is_empty() || *name == *credentials.authentication);
-    let checked = directory.sign_in(&credentials.authentication, credentials.password.expose()).await;
+    let attempt = Attempt { entrance: Entrance::Submission, source };
+    let checked =
+        directory.sign_in(&credentials.authentication, credentials.password.expose(), &attempt).await;
     match checked {
         Ok(account) if acts_for_itself => Ok(account),
         Err(SignInError::Unavailable) => Err(Answer::Reply(Reply::sign_in_later())),
@@ -38,56 +44,113 @@ pub(crate) async fn sign_in(
 }
 
 /// MAIL: a signed-in account sends as its own addresses only.
-pub(crate) fn sender(directory: &Directory, account: Option<&Account>, reverse_path: &ReversePath) -> Answer {
+pub(crate) async fn sender(
+    directory: &Directory,
+    account: Option<&Account>,
+    reverse_path: &ReversePath,
+) -> Answer {
     let Some(account) = account else { return Answer::Accept };
     let owns = match reverse_path {
-        ReversePath::Null => true,
-        ReversePath::Mailbox(mailbox) => {
-            mailbox.address().is_some_and(|address| directory.owns(account, &address))
-        }
+        ReversePath::Null => Ok(true),
+        ReversePath::Mailbox(mailbox) => match mailbox.address() {
+            Some(address) => directory.owns(account, &address).await,
+            None => Ok(false),
+        },
     };
-    if owns { Answer::Accept } else { Answer::Reply(Reply::sender_not_yours()) }
+    match owns {
+        Ok(true) => Answer::Accept,
+        Ok(false) => Answer::Reply(Reply::sender_not_yours()),
+        Err(error) => Answer::Reply(cannot_ask(&error)),
+    }
 }
+
+pub(crate) fn cannot_ask(error: &StoreError) -> Reply {
+    tracing::error!(%error, "the directory cannot be asked");
+    Reply::try_again_later()
+}
+
+/// A full mailbox is refused for good only when it was full for so long: people tidy up.
+const FULL_FOR_LONG: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// RCPT: does the message still fit? The delivery checks again; this is to refuse one
 /// recipient rather than all. What cannot be asked now is not full.
-pub(crate) async fn has_room(store: &Store, account: &Account, size: u64) -> bool {
-    let home = account.home;
+pub(crate) async fn refuse_if_full(
+    store: &Store,
+    account: &Account,
+    size: u64,
+    now: Timestamp,
+) -> Result<(), Reply> {
+    let (home, quota, pool) = (account.home, account.quota, account.pool);
     let delivery = Actor::Service(Service::Delivery);
-    if let (Some(most), Ok(scope)) = (account.quota.0, Scope::account(&delivery, home)) {
-        let used = store.read(scope, "smtp.room", account::usage).await;
-        if used.is_ok_and(|used| used.is_some_and(|(_, bytes)| bytes.saturating_add(size) > most)) {
-            return false;
+    let mut since = Vec::new();
+    if let (Some(_), Ok(scope)) = (quota.0, Scope::account(&delivery, home)) {
+        let room = store.read(scope, "smtp.room", move |tx| account::room(tx, size, quota)).await;
+        let room = room.unwrap_or_else(|error| unknown(&error));
+        if room != Room::Fits {
+            let note = noted(room, now);
+            let write = store.write(scope, "smtp.note_full", move |tx| account::note_full(tx, note));
+            write.await.unwrap_or_else(
+                |error: StoreError| tracing::warn!(%error, "it cannot be noted that a mailbox is full"),
+            );
+            since.extend(note);
         }
     }
-    if let (Some(most), Ok(scope)) = (account.pool.0, Scope::tenant_mail(&delivery, home.tenant, home.shard))
-    {
-        let used = store.read(scope, "smtp.pool", account::tenant_usage).await;
-        if used.is_ok_and(|(_, bytes)| bytes.saturating_add(size) > most) {
-            return false;
+    if let (Some(_), Ok(scope)) = (pool.0, Scope::tenant_mail(&delivery, home.tenant, home.shard)) {
+        let room = store.read(scope, "smtp.pool", move |tx| pool_room(tx, size, pool)).await;
+        let room = room.unwrap_or_else(|error| unknown(&error));
+        if room != Room::Fits {
+            let note = noted(room, now);
+            let write = store.write(scope, "smtp.note_full", move |tx| note_pool_full(tx, note));
+            write.await.unwrap_or_else(
+                |error: StoreError| tracing::warn!(%error, "it cannot be noted that a mailbox is full"),
+            );
+            since.extend(note);
         }
     }
-    true
+    match since.into_iter().min() {
+        None => Ok(()),
+        Some(since) if now.since(since) >= FULL_FOR_LONG => Err(Reply::mailbox_full_for_long()),
+        Some(_) => Err(Reply::mailbox_full()),
+    }
+}
+
+fn unknown(error: &StoreError) -> Room {
+    tracing::warn!(%error, "it cannot be told whether a mailbox is full");
+    Room::Fits
+}
+
+/// Since when it is full; the first refusal begins the count.
+fn noted(room: Room, now: Timestamp) -> Option<Timestamp> {
+    match room {
+        Room::Full(since) => Some(since.unwrap_or(now)),
+        Room::Fits | Room::FitsAgain => None,
+    }
 }
 
 /// RCPT: who receives it, or the reply that says why nobody.
-pub(crate) fn recipient(
+pub(crate) async fn recipients(
     directory: &Directory,
     settings: &Settings,
     forward_path: &ForwardPath,
-) -> Result<(Arc<Account>, Address), Reply> {
+    of: usize,
+) -> Result<Vec<Accepted>, Reply> {
     let (resolution, address) = match forward_path {
-        ForwardPath::Postmaster => (directory.postmaster(&settings.host_name), None),
+        ForwardPath::Postmaster => (directory.postmaster(&settings.host_name).await, None),
         ForwardPath::Mailbox(mailbox) => {
             let Some(address) = mailbox.address() else { return Err(Reply::relaying_denied()) };
-            (directory.resolve(&address), Some(address))
+            (directory.resolve(&address).await, Some(address))
         }
     };
-    match resolution {
-        Resolution::Account(account) => {
-            let address = address.unwrap_or_else(|| account.address.clone());
-            Ok((account, address))
+    match resolution.map_err(|error| cannot_ask(&error))? {
+        Resolution::Recipients(Recipients { accounts, forwards, .. }) if forwards.is_empty() => {
+            let accepted = |account: Arc<Account>| {
+                let address = address.clone().unwrap_or_else(|| account.address().clone());
+                Accepted { of, account, address }
+            };
+            Ok(accounts.into_iter().map(accepted).collect())
         }
+        // What would have to be sent on must not be lost: it waits where it is.
+        Resolution::Recipients(_) | Resolution::Suspended => Err(Reply::mailbox_unavailable()),
         Resolution::NoMailbox => Err(Reply::mailbox_unknown()),
         Resolution::Foreign => Err(match settings.listener {
             Listener::Mx | Listener::Lmtp => Reply::relaying_denied(),

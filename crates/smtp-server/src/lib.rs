@@ -5,13 +5,16 @@
 //! net::Listener ── connection ──▶ shell ── bytes ──▶ smtp_proto::Session
 //!                                   │ ◀── effects ──┘
 //!                                   ├── Ask ──▶ answer   (directory: who exists, who signs in)
+//!                                   ├── Ask ──▶ isolation (is it this tenant's turn?)
+//!                                   ├── Commit ▶ submission (whose it is, missing fields)
 //!                                   └── Commit ▶ receive (mime, content, mailstore: one transaction)
 //! ```
 //!
 //! Invariants:
 //! - the reply to content is sent after the commit of the delivery, never before;
 //! - what goes wrong on our side is a 4yz reply: the peer keeps the mail and comes again;
-//! - content of all sessions together is bounded ([`Budget`]): a session waits for room.
+//! - what sessions hold is bounded over all of them, and one source, tenant or listener alone
+//!   cannot have all of it ([`Isolation`]).
 //!
 //! Known weaknesses, both of delivery keys: a client that sends QUIT together with its content
 //! never shows that it had our reply, so its keys stay until they expire; and keys are
@@ -20,19 +23,29 @@
 
 mod answer;
 mod budget;
+mod isolation;
+mod limits;
+mod loops;
+mod metrics;
+mod pool;
 mod receive;
+mod refusals;
 mod shell;
+mod submission;
 
 use std::sync::Arc;
 
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::KeyCleaner;
 use hikyaku_net::{Connection, TlsAcceptor};
-use hikyaku_smtp_proto::Settings;
+use hikyaku_smtp_proto::settings::Offers;
+use hikyaku_smtp_proto::{Listener, Settings};
 use hikyaku_store::{Content, Store};
-use hikyaku_types::{Clock, Random, RisingIds};
+use hikyaku_types::{Clock, Domain, Random, RisingIds};
 
-pub use budget::Budget;
+pub use isolation::Isolation;
+pub use limits::Limits;
+pub use metrics::Metrics;
 
 /// What sessions work with.
 #[derive(Clone)]
@@ -51,8 +64,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Random bits.
     pub random: Arc<dyn Random>,
-    /// Room for content that is coming in.
-    pub budget: Budget,
+    /// What all sessions share.
+    pub isolation: Arc<Isolation>,
 }
 
 /// One listener's settings.
@@ -60,8 +73,30 @@ pub struct Services {
 pub struct Mode {
     /// What the listener is, offers and allows.
     pub settings: Arc<Settings>,
-    /// Certificate and key; without them there is no TLS.
+    /// Certificates; without them there is no TLS.
     pub tls: Option<TlsAcceptor>,
+}
+
+/// Mail transactions of one LMTP connection: our own relay keeps its connections open.
+const LMTP_TRANSACTIONS: u32 = 10_000;
+
+/// The settings of a listener that offers all that this server does.
+pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Settings {
+    let mut settings = Settings::new(host_name, listener);
+    settings.offers = Offers {
+        start_tls: has_tls,
+        plain_sign_in_without_tls: false,
+        chunking: true,
+        binary_mime: true,
+        // Nobody is told of a delivery yet, so nothing is promised (RFC 3461 section 4).
+        dsn: false,
+        limits: true,
+        require_tls: true,
+    };
+    if listener == Listener::Lmtp {
+        settings.limits.transactions = LMTP_TRANSACTIONS;
+    }
+    settings
 }
 
 /// Serves one connection to its end.

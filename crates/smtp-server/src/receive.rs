@@ -12,18 +12,29 @@ use hikyaku_mailstore::{
 use hikyaku_mime::Header;
 use hikyaku_mime::thread::thread_ids;
 use hikyaku_smtp_proto::trace_header::{DeliveredTo, Received, ReturnPath};
-use hikyaku_smtp_proto::{Envelope, Reply, Settings, Tls};
+use hikyaku_smtp_proto::{Envelope, Listener, Reply, Settings, Tls};
 use hikyaku_store::{ContentError, Scope, StoreError};
-use hikyaku_types::{Actor, Address, ContentId, EmailId, Service, ShardId, TenantId, Timestamp, TraceId};
+use hikyaku_types::{
+    AccountId, Actor, Address, ContentId, EmailId, Service, ShardId, TenantId, Timestamp, TraceId,
+};
 
 use crate::Services;
 
 /// A recipient that RCPT accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepted {
+    /// Of which RCPT it came, counted from 0: an address can lead to several mailboxes.
+    pub(crate) of: usize,
     pub(crate) account: Arc<Account>,
     /// As the client wrote it.
     pub(crate) address: Address,
+}
+
+/// The content as it is delivered.
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
+    /// Of what the client sent.
+    pub(crate) hash: ContentHash,
 }
 
 /// Everything about one message but its content.
@@ -35,12 +46,31 @@ pub(crate) struct Message<'m> {
     pub(crate) settings: &'m Settings,
 }
 
-/// A message that is in its mailboxes.
+/// A message that is in its mailboxes; in LMTP, perhaps not in all.
 #[derive(Debug)]
 pub(crate) struct Done {
+    /// Of the first copy.
     pub(crate) trace: TraceId,
+    outcomes: Vec<(AccountId, Outcome)>,
     /// To be forgotten when the peer is known to have had our reply.
     pub(crate) keys: Vec<(ShardId, DeliveryKey)>,
+}
+
+impl Done {
+    /// What the peer is told.
+    pub(crate) fn reply(&self) -> Reply {
+        Reply::accepted(&self.trace.to_string())
+    }
+
+    /// What an LMTP peer is told about one recipient.
+    pub(crate) fn reply_to(&self, account: AccountId) -> Reply {
+        let outcome = self.outcomes.iter().find(|(of, _)| *of == account).map(|(_, outcome)| outcome);
+        match outcome.map(trace_of) {
+            Some(Some(trace)) => Reply::accepted(&trace.to_string()),
+            Some(None) => Reply::mailbox_full(),
+            None => Reply::try_again_later(),
+        }
+    }
 }
 
 /// Why it is in none.
@@ -52,6 +82,9 @@ pub(crate) enum ReceiveError {
     Content(#[from] ContentError),
     #[error("no recipient")]
     NoRecipient,
+    /// LMTP only.
+    #[error("every mailbox is full")]
+    AllFull,
 }
 
 impl From<StoreError> for ReceiveError {
@@ -64,7 +97,7 @@ impl ReceiveError {
     /// What the peer is told.
     pub(crate) fn reply(&self) -> Reply {
         match self {
-            Self::Deliver(DeliverError::Full(_)) => Reply::mailbox_full(),
+            Self::Deliver(DeliverError::Full(_)) | Self::AllFull => Reply::mailbox_full(),
             _ => Reply::try_again_later(),
         }
     }
@@ -77,13 +110,13 @@ struct Facts {
     message_id: Option<String>,
 }
 
-/// Delivers a message to all its recipients, or to none.
+/// Delivers a message to all its recipients, or to none; in LMTP, to all that have room.
 pub(crate) async fn receive(
     services: &Services,
     message: &Message<'_>,
-    content: Arc<Vec<u8>>,
+    content: &Content,
 ) -> Result<Done, ReceiveError> {
-    let facts = look_at(&content);
+    let facts = look_at(content);
     let now = services.clock.now();
     // All recipients are in one shard as long as there is one; a second shard gets its own
     // transaction through the outbox.
@@ -91,12 +124,14 @@ pub(crate) async fn receive(
     let mut share = true;
     // The twin of a content can die between look and commit; then it is stored anew.
     loop {
-        let delivery = prepare(services, message, &content, &facts, share, now).await?;
+        let delivery = prepare(services, message, &content.bytes, &facts, share, now).await?;
+        let recipients = delivery.parts.iter().flat_map(|part| &part.recipients);
+        let accounts: Vec<AccountId> = recipients.map(|recipient| recipient.account).collect();
         let keys = keys_of(&delivery).map(|key| (shard, key)).collect();
         match commit(services, shard, delivery).await {
             Ok(outcomes) => {
-                let trace = outcomes.iter().find_map(trace_of).ok_or(ReceiveError::NoRecipient)?;
-                return Ok(Done { trace, keys });
+                let trace = outcomes.iter().find_map(trace_of).ok_or(ReceiveError::AllFull)?;
+                return Ok(Done { trace, outcomes: accounts.into_iter().zip(outcomes).collect(), keys });
             }
             Err(DeliverError::TwinGone(_)) if share => share = false,
             Err(error) => return Err(error.into()),
@@ -104,11 +139,11 @@ pub(crate) async fn receive(
     }
 }
 
-fn look_at(content: &[u8]) -> Facts {
-    let ids = thread_ids(Header::of_content(content));
+fn look_at(content: &Content) -> Facts {
+    let ids = thread_ids(Header::of_content(&content.bytes));
     let hash = |id: &String| MessageHash::of(id.as_bytes());
     Facts {
-        hash: ContentHash::of(content),
+        hash: content.hash,
         threading: Threading {
             own: ids.own.as_ref().map(hash),
             parents: ids.parents.iter().map(hash).collect(),
@@ -173,7 +208,10 @@ async fn prepare(
         message_id: facts.message_id.clone(),
         peer: Some(message.peer.to_string()),
         parts,
-        if_full: IfFull::RefuseAll,
+        if_full: match message.settings.listener {
+            Listener::Lmtp => IfFull::SkipRecipient,
+            Listener::Mx | Listener::Submission | Listener::Submissions => IfFull::RefuseAll,
+        },
     })
 }
 

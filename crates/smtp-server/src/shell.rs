@@ -1,34 +1,45 @@
 //! The loop around one session: bytes in, effects out.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hikyaku_directory::Account;
-use hikyaku_mailstore::DeliveryKey;
+use hikyaku_mailstore::{ContentHash, DeliveryKey};
+use hikyaku_mime::Header;
 use hikyaku_net::{Connection, Ending, Stream};
+use hikyaku_smtp_proto::command::Body;
+use hikyaku_smtp_proto::path::ForwardPath;
+use hikyaku_smtp_proto::reply::Severity;
 use hikyaku_smtp_proto::session::Effects;
 use hikyaku_smtp_proto::{
     Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants,
 };
-use hikyaku_types::ShardId;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use hikyaku_types::{ShardId, TenantId};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::budget::Room;
-use crate::receive::{Accepted, Message, receive};
+use crate::isolation::Origin;
+use crate::loops::delivered_before;
+use crate::metrics::Reason;
+use crate::pool::Share;
+use crate::receive::{Accepted, Content, Done, Message, receive};
+use crate::submission::{self, Submission};
 use crate::{Mode, Services, answer};
 
+/// Bytes of one read.
 const READ: usize = 16 << 10;
-/// 50 MB over a line of half a megabit a second.
-const WHOLE_CONTENT: Duration = Duration::from_secs(20 * 60);
 
 /// One connection's state beside the protocol's own.
 struct Shell<'s> {
     stream: Stream,
     ending: Ending,
-    peer: IpAddr,
+    origin: Origin,
     number: u64,
     mode: Mode,
     services: &'s Services,
@@ -36,8 +47,16 @@ struct Shell<'s> {
     account: Option<Arc<Account>>,
     /// Recipients that RCPT accepted, in the session's order.
     recipients: Vec<Accepted>,
-    /// When the content that is coming in began.
-    content_since: Option<Instant>,
+    /// How many RCPT were accepted.
+    accepted: usize,
+    /// The tenants that the mail transaction counts for.
+    shares: Vec<(TenantId, Share)>,
+    /// When the mail transaction began.
+    transaction_since: Option<Instant>,
+    /// When the session began to wait for what it wants.
+    waiting_since: Option<Instant>,
+    /// Recipients that were refused for good.
+    refused: u32,
     /// SIZE of MAIL, or one octet.
     declared_size: u64,
     content: Vec<u8>,
@@ -54,17 +73,22 @@ struct Shell<'s> {
 
 pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services) {
     let Connection { stream, peer, session: number, ref ending, .. } = connection;
+    let origin = Origin { peer: peer.ip(), listener: mode.settings.listener };
     let mut shell = Shell {
         stream,
         ending: ending.clone(),
-        peer: peer.ip(),
+        origin,
         number,
         mode,
         services,
         tls: None,
         account: None,
         recipients: Vec::new(),
-        content_since: None,
+        accepted: 0,
+        shares: Vec::new(),
+        transaction_since: None,
+        waiting_since: None,
+        refused: 0,
         declared_size: 1,
         content: Vec::new(),
         room: Room::None,
@@ -93,6 +117,7 @@ impl Shell<'_> {
             } else if session.is_closed() {
                 break;
             } else if let Some(effects) = session.receive(&mut framer, &mut self.content) {
+                self.waiting_since = None;
                 effects
             } else {
                 self.wait(&mut session, &mut framer).await?
@@ -103,20 +128,25 @@ impl Shell<'_> {
     }
 
     /// Carries out effects; what the session must be told next, if anything.
+    ///
+    /// What is seldom and large is boxed: an idle session should take little memory.
     async fn perform(&mut self, effects: Effects, session: &mut Session) -> io::Result<Option<Input>> {
         let mut next = None;
         for effect in effects {
             match effect {
                 Effect::Reply(reply) => reply.print(&mut self.out),
-                Effect::Ask(question) => next = Some(self.answer(question, session).await),
-                Effect::Commit(envelope) => next = Some(self.commit(&envelope, session).await),
+                Effect::Ask(question) => next = Some(Box::pin(self.answer(question, session)).await),
+                Effect::Commit(envelope) => next = Some(Box::pin(self.commit(envelope, session)).await),
                 Effect::StartTls => {
                     self.flush().await?;
                     let tls = self.start_tls().await?;
                     self.account = None;
                     next = Some(Input::TlsStarted(tls));
                 }
-                Effect::Discard => self.discard(),
+                Effect::Discard => {
+                    self.content = Vec::new();
+                    self.room = Room::None;
+                }
                 Effect::Close => self.flush().await?,
             }
         }
@@ -125,22 +155,25 @@ impl Shell<'_> {
 
     /// Sends what waits, then waits for bytes, the deadline, or the end of the process.
     async fn wait(&mut self, session: &mut Session, framer: &mut Framer) -> io::Result<Effects> {
-        let mut bytes = [0u8; READ];
+        if !session.has_transaction() {
+            self.end_transaction();
+        }
         if self.out_has_verdict
-            && let Some(early) = self.read_now(&mut bytes).await
+            && let Ok(early) = timeout(Duration::ZERO, read(&mut self.stream, framer)).await
         {
             // Sent before our reply, so it does not show that the reply came.
             self.flush().await?;
-            let count = early?;
-            return Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer));
+            return Ok(received(early?, session));
         }
         self.flush().await?;
         let deadline = self.deadline(session);
         let reading = async {
             if matches!(session.wants(), Wants::Content | Wants::Chunk) {
-                self.room.grow(&self.services.budget, self.content.len() + READ).await;
+                let tenant = self.shares.first().map(|(tenant, _)| *tenant);
+                let bytes = self.content.len() + READ;
+                self.services.isolation.make_room(&mut self.room, self.origin, tenant, bytes).await;
             }
-            self.stream.read(&mut bytes).await
+            read(&mut self.stream, framer).await
         };
         let count = tokio::select! {
             read = timeout(deadline, reading) => match read {
@@ -159,117 +192,253 @@ impl Shell<'_> {
                 self.services.keys.forget(shard, key);
             }
         }
-        Ok(Self::received(bytes.get(..count).unwrap_or_default(), session, framer))
+        Ok(received(count, session))
     }
 
-    /// The session's deadline begins anew with each octet; content as a whole has one, too, or
-    /// a client that trickles would hold its room for ever.
+    /// The session's deadline begins anew with each octet of content. A line must be complete
+    /// within it, and a mail transaction as a whole has an end, too: a client that trickles
+    /// holds up others.
     fn deadline(&mut self, session: &Session) -> Duration {
-        if !matches!(session.wants(), Wants::Content | Wants::Chunk) {
-            self.content_since = None;
-            return session.deadline();
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let mut deadline = session.deadline();
+        if matches!(session.wants(), Wants::Line | Wants::SaslLine) {
+            deadline = deadline.saturating_sub(since.elapsed());
         }
-        let since = *self.content_since.get_or_insert_with(Instant::now);
-        session.deadline().min(WHOLE_CONTENT.saturating_sub(since.elapsed()))
+        if session.has_transaction() {
+            let began = *self.transaction_since.get_or_insert(since);
+            deadline = deadline.min(self.mode.settings.deadlines.transaction.saturating_sub(began.elapsed()));
+        }
+        deadline
     }
 
-    /// What has come by now, without waiting; `None` if nothing has.
-    async fn read_now(&mut self, bytes: &mut [u8]) -> Option<io::Result<usize>> {
-        timeout(Duration::ZERO, self.stream.read(bytes)).await.ok()
-    }
-
-    /// No bytes are the end of the connection.
-    fn received(bytes: &[u8], session: &mut Session, framer: &mut Framer) -> Effects {
-        if bytes.is_empty() {
-            return session.handle(Input::Hangup);
-        }
-        framer.push(bytes);
-        Effects::new()
+    fn end_transaction(&mut self) {
+        self.recipients.clear();
+        self.accepted = 0;
+        self.shares.clear();
+        self.transaction_since = None;
     }
 
     async fn answer(&mut self, question: Question, session: &Session) -> Input {
-        let directory = &self.services.directory;
         let answering = async {
             match question {
-                Question::SignIn(credentials) => match answer::sign_in(directory, &credentials).await {
-                    Ok(account) => {
-                        tracing::info!(session = self.number, account = %account.home.account, peer = %self.peer, "signed in");
-                        self.account = Some(account);
-                        Answer::Accept
-                    }
-                    Err(refusal) => {
-                        tracing::info!(session = self.number, peer = %self.peer, "sign-in failed");
-                        refusal
-                    }
-                },
-                Question::Sender { reverse_path, params, .. } => {
-                    self.recipients.clear();
-                    self.declared_size = params.size_bytes.unwrap_or(1);
-                    answer::sender(directory, self.account.as_deref(), &reverse_path)
-                }
-                Question::Recipient { recipient, .. } => {
-                    match answer::recipient(directory, &self.mode.settings, &recipient.forward_path) {
-                        Ok((account, _))
-                            if !answer::has_room(&self.services.store, &account, self.declared_size)
-                                .await =>
-                        {
-                            Answer::Reply(Reply::mailbox_full())
-                        }
-                        Ok((account, address)) => {
-                            self.recipients.push(Accepted { account, address });
+                Question::SignIn(credentials) => {
+                    match answer::sign_in(&self.services.directory, &credentials, self.origin.peer).await {
+                        Ok(account) => {
+                            tracing::info!(session = self.number, account = %account.home.account,
+                                peer = %self.origin.peer, "signed in");
+                            self.account = Some(account);
                             Answer::Accept
                         }
-                        Err(reply) => Answer::Reply(reply),
+                        Err(refusal) => {
+                            tracing::info!(session = self.number, peer = %self.origin.peer, "sign-in failed");
+                            refusal
+                        }
                     }
                 }
+                Question::Sender { reverse_path, params, .. } => {
+                    self.declared_size = params.size_bytes.unwrap_or(1);
+                    answer::sender(&self.services.directory, self.account.as_deref(), &reverse_path).await
+                }
+                Question::Recipient { recipient, .. } => self.recipient(&recipient.forward_path).await,
             }
         };
         let answer = timeout(session.deadline(), answering).await;
         Input::Answer(answer.unwrap_or_else(|_| Answer::Reply(Reply::try_again_later())))
     }
 
-    async fn commit(&mut self, envelope: &Envelope, session: &Session) -> Input {
-        let content = Arc::new(std::mem::take(&mut self.content));
+    async fn recipient(&mut self, forward_path: &ForwardPath) -> Answer {
+        let accepted = match self.look_up(forward_path).await {
+            Ok(accepted) => accepted,
+            Err(reply) if reply.severity() == Severity::Permanent => {
+                return Answer::Reply(self.refuse_for_good(reply).await);
+            }
+            Err(reply) => return Answer::Reply(reply),
+        };
+        // A submission counts for the tenant that sends.
+        let receives = accepted.first().map(|first| &first.account);
+        let Some(account) = self.account.as_ref().or(receives) else {
+            return Answer::Reply(Reply::mailbox_unknown());
+        };
+        let tenant = account.home.tenant;
+        if !self.shares.iter().any(|(of, _)| *of == tenant) {
+            match self.services.isolation.transaction(self.origin, tenant) {
+                Ok(share) => self.shares.push((tenant, share)),
+                Err(reply) => return Answer::Reply(reply),
+            }
+        }
+        self.recipients.extend(accepted);
+        self.accepted += 1;
+        Answer::Accept
+    }
+
+    /// Who receives it, if they have room for the message.
+    async fn look_up(&self, forward_path: &ForwardPath) -> Result<Vec<Accepted>, Reply> {
+        let isolation = &self.services.isolation;
+        let _share = isolation.lookup(self.origin)?;
+        let (directory, settings) = (&self.services.directory, &self.mode.settings);
+        let accepted = answer::recipients(directory, settings, forward_path, self.accepted).await?;
+        let now = self.services.clock.now();
+        for one in &accepted {
+            let room = answer::refuse_if_full(&self.services.store, &one.account, self.declared_size, now);
+            room.await.inspect_err(|_| isolation.metrics.refused(self.origin.listener, Reason::Full))?;
+        }
+        Ok(accepted)
+    }
+
+    /// Whoever guesses addresses has to wait, or to connect again for each guess.
+    async fn refuse_for_good(&mut self, reply: Reply) -> Reply {
+        let isolation = &self.services.isolation;
+        self.refused += 1;
+        if isolation.is_guessing(self.origin, self.services.clock.now()) {
+            tracing::info!(session = self.number, peer = %self.origin.peer, "guesses addresses");
+            isolation.metrics.refused(self.origin.listener, Reason::Guessing);
+            return Reply::too_many_refused_recipients();
+        }
+        isolation.metrics.refused(self.origin.listener, Reason::Unknown);
+        if self.refused > isolation.limits.refused_at_once {
+            tokio::time::sleep(isolation.limits.refusal_delay).await;
+        }
+        reply
+    }
+
+    async fn commit(&mut self, mut envelope: Envelope, session: &Session) -> Input {
+        let deadline = Instant::now() + session.deadline();
+        let received = std::mem::take(&mut self.content);
         let recipients = std::mem::take(&mut self.recipients);
+        let hash = ContentHash::of(&received);
+        let answer = match self.completed(&mut envelope, received).await {
+            Ok(bytes) => {
+                let content = Content { bytes, hash };
+                self.answer_content(&envelope, &recipients, &content, deadline).await
+            }
+            Err(reply) => Answer::Reply(reply),
+        };
+        self.room = Room::None;
+        self.end_transaction();
+        self.out_has_verdict = true;
+        Input::Answer(answer)
+    }
+
+    /// The content as it is delivered: what is submitted is completed first.
+    async fn completed(&self, envelope: &mut Envelope, received: Vec<u8>) -> Result<Vec<u8>, Reply> {
+        let Some(account) = &self.account else { return Ok(received) };
+        let content = match submission::without_binary_parts(&received, envelope.params.body)? {
+            Some(text) => {
+                envelope.params.body = Some(Body::EightBitMime);
+                text
+            }
+            None => received,
+        };
+        let submission = Submission {
+            directory: &self.services.directory,
+            account,
+            reverse_path: &envelope.reverse_path,
+            now: self.services.clock.now(),
+            random: &*self.services.random,
+        };
+        submission.complete(content).await
+    }
+
+    async fn answer_content(
+        &mut self,
+        envelope: &Envelope,
+        recipients: &[Accepted],
+        content: &Content,
+        deadline: Instant,
+    ) -> Answer {
+        let listener = self.mode.settings.listener;
+        // Who submits a message again means it.
+        let before = match listener {
+            Listener::Mx | Listener::Lmtp => {
+                delivered_before(Header::of_content(&content.bytes), &self.mode.settings.host_name)
+            }
+            Listener::Submission | Listener::Submissions => Vec::new(),
+        };
+        let (looping, others): (Vec<_>, Vec<_>) =
+            recipients.iter().cloned().partition(|recipient| before.contains(&recipient.address.key()));
+        if listener == Listener::Lmtp {
+            let by_tenant = self.deliver_by_tenant(envelope, &others, content, deadline).await;
+            let reply = |recipient: &Accepted| match before.contains(&recipient.address.key()) {
+                true => Reply::delivery_loop(),
+                false => by_tenant.reply_to(recipient),
+            };
+            // One address can lead to several mailboxes; its peer must not send it again if
+            // any of them has it.
+            let of = |number| recipients.iter().filter(move |recipient| recipient.of == number);
+            let best = |number| {
+                let replies: Vec<Reply> = of(number).map(reply).collect();
+                let delivered = replies.iter().position(|reply| reply.severity() == Severity::Positive);
+                replies.into_iter().nth(delivered.unwrap_or(0)).unwrap_or_else(Reply::try_again_later)
+            };
+            return Answer::Each((0..self.accepted).map(best).collect());
+        }
+        if !looping.is_empty() {
+            return Answer::Reply(Reply::delivery_loop());
+        }
+        let delivered = self.deliver(envelope, recipients, content, deadline).await;
+        Answer::Reply(delivered.map_or_else(|reply| reply, |done| done.reply()))
+    }
+
+    /// LMTP has a reply for each recipient, so each tenant's part is a delivery of its own:
+    /// one that fails leaves the others.
+    async fn deliver_by_tenant(
+        &mut self,
+        envelope: &Envelope,
+        recipients: &[Accepted],
+        content: &Content,
+        deadline: Instant,
+    ) -> ByTenant {
+        let mut by_tenant = ByTenant(Vec::new());
+        for recipient in recipients {
+            let tenant = recipient.account.home.tenant;
+            if by_tenant.of(tenant).is_none() {
+                let its: Vec<Accepted> =
+                    recipients.iter().filter(|other| other.account.home.tenant == tenant).cloned().collect();
+                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, deadline).await));
+            }
+        }
+        by_tenant
+    }
+
+    async fn deliver(
+        &mut self,
+        envelope: &Envelope,
+        recipients: &[Accepted],
+        content: &Content,
+        deadline: Instant,
+    ) -> Result<Done, Reply> {
         let message = Message {
             envelope,
-            recipients: &recipients,
-            peer: self.peer,
+            recipients,
+            peer: self.origin.peer,
             tls: self.tls.as_ref(),
             settings: &self.mode.settings,
         };
-        let received = timeout(session.deadline(), receive(self.services, &message, content)).await;
-        self.room = Room::None;
-        let reply = match received {
+        let received = timeout_at(deadline, receive(self.services, &message, content)).await;
+        let metrics = &self.services.isolation.metrics;
+        metrics.answered(self.origin.listener, matches!(received, Ok(Ok(_))));
+        match received {
             Ok(Ok(done)) => {
-                tracing::info!(session = self.number, trace = %done.trace, peer = %self.peer,
+                tracing::info!(session = self.number, trace = %done.trace, peer = %self.origin.peer,
                     recipients = recipients.len(), size = envelope.content.size_bytes, "accepted");
-                self.unconfirmed.extend(done.keys);
-                self.out_has_verdict = true;
-                Reply::accepted(&done.trace.to_string())
+                self.unconfirmed.extend(&done.keys);
+                Ok(done)
             }
             Ok(Err(error)) => {
-                tracing::warn!(session = self.number, peer = %self.peer, %error, "not accepted");
-                error.reply()
+                tracing::warn!(session = self.number, peer = %self.origin.peer, %error, "not accepted");
+                Err(error.reply())
             }
             Err(_) => {
-                tracing::warn!(session = self.number, peer = %self.peer, "delivery took too long");
-                Reply::try_again_later()
+                tracing::warn!(session = self.number, peer = %self.origin.peer, "delivery took too long");
+                Err(Reply::try_again_later())
             }
-        };
-        Input::Answer(Answer::Reply(reply))
-    }
-
-    fn discard(&mut self) {
-        self.content = Vec::new();
-        self.recipients.clear();
-        self.room = Room::None;
+        }
     }
 
     async fn start_tls(&mut self) -> io::Result<Tls> {
         let acceptor = self.mode.tls.clone().ok_or_else(|| io::Error::other("no certificate"))?;
         let deadline = self.mode.settings.deadlines.start_tls;
-        let facts = timeout(deadline, self.stream.start_tls(&acceptor))
+        let facts = timeout(deadline, Box::pin(self.stream.start_tls(&acceptor)))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let tls = Tls { cipher_suite: facts.cipher_suite.into() };
@@ -288,8 +457,45 @@ impl Shell<'_> {
             self.stream.flush().await
         };
         timeout(deadline, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        self.out.clear();
+        // Sessions are idle most of the time: the next replies get memory of their own.
+        self.out = Vec::new();
         self.out_has_verdict = false;
         Ok(())
     }
+}
+
+/// What became of each tenant's part of a message.
+struct ByTenant(Vec<(TenantId, Result<Done, Reply>)>);
+
+impl ByTenant {
+    fn of(&self, tenant: TenantId) -> Option<&Result<Done, Reply>> {
+        self.0.iter().find(|(of, _)| *of == tenant).map(|(_, delivered)| delivered)
+    }
+
+    fn reply_to(&self, recipient: &Accepted) -> Reply {
+        match self.of(recipient.account.home.tenant) {
+            Some(Ok(done)) => done.reply_to(recipient.account.home.account),
+            Some(Err(reply)) => reply.clone(),
+            None => Reply::try_again_later(),
+        }
+    }
+}
+
+/// Reads what has come into the framer; how many bytes that was.
+///
+/// The bytes lie on the stack of one poll: a session that waits has no buffer.
+async fn read(stream: &mut Stream, framer: &mut Framer) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut bytes = [MaybeUninit::uninit(); READ];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+        framer.push(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+    .await
+}
+
+/// No bytes are the end of the connection.
+fn received(count: usize, session: &mut Session) -> Effects {
+    if count == 0 { session.handle(Input::Hangup) } else { Effects::new() }
 }

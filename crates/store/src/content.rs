@@ -194,7 +194,7 @@ impl Content {
         random.fill(&mut fresh);
         let actor = Actor::Service(Service::Maintenance);
         let scope = Scope::control(&actor).expect("services operate");
-        let key = store.write(scope, "content.key", move |tx| hash_key(tx, &fresh)).await?;
+        let key = store.write(scope, "content.key", move |tx| platform_secret(tx, "content", &fresh)).await?;
         Ok(Self { objects, key })
     }
 
@@ -327,13 +327,17 @@ async fn has_twin(
     Ok(twin.await?.is_some())
 }
 
-fn hash_key(tx: &mut ControlTx<'_>, fresh: &[u8; 32]) -> Result<[u8; 32], StoreError> {
+/// A secret of the platform by its name, made from `fresh` if it is not there yet.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn platform_secret(tx: &mut ControlTx<'_>, name: &str, fresh: &[u8; 32]) -> Result<[u8; 32], StoreError> {
     const MAKE: Sql =
-        Sql::new("INSERT INTO secret (name, value) VALUES ('content', $1) ON CONFLICT (name) DO NOTHING");
-    const GET: Sql = Sql::new("SELECT value FROM secret WHERE name = 'content'");
-    tx.execute(MAKE, &[fresh.into()])?;
-    let key = tx.row(GET, &[], |row| row.get(0))?;
-    key.ok_or_else(|| StoreError::Failed { label: "content.key", cause: "the key was not kept".into() })
+        Sql::new("INSERT INTO secret (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
+    const GET: Sql = Sql::new("SELECT value FROM secret WHERE name = $1");
+    tx.execute(MAKE, &[name.into(), fresh.into()])?;
+    let secret = tx.row(GET, &[name.into()], |row| row.get(0))?;
+    secret.ok_or_else(|| StoreError::Failed { label: "store.secret", cause: "it was not kept".into() })
 }
 
 /// Names prepared content in a transaction, with `refs` references to it. `id` is used if a

@@ -27,16 +27,18 @@ impl Dialect {
     /// A `CREATE TABLE` text for this engine. It may use:
     /// - `{rowid}`: type of an integer primary key (in SQLite the row's own number);
     /// - `{int}`: a 64-bit integer, `{blob}`: bytes;
+    /// - `{key}`: text that is compared byte by byte, whatever the server's language;
     /// - `{clustered}`: behind the closing parenthesis of a table that is kept in the order
     ///   of its primary key (SQLite `WITHOUT ROWID`; PostgreSQL has no such thing);
     /// - `{hot}`: behind it, for a table whose rows are changed often (PostgreSQL leaves room
     ///   on each page so that a changed row stays on it);
     /// - `{by_id}`: behind it, for a table partitioned by ranges of its id on PostgreSQL.
     pub fn ddl(self, text: &str) -> String {
-        let words: [(&str, &str); 6] = match self {
+        let words: [(&str, &str); 7] = match self {
             Self::Sqlite => [
                 ("{rowid}", "INTEGER"),
                 ("{int}", "INTEGER"),
+                ("{key}", "TEXT"),
                 ("{blob}", "BLOB"),
                 ("{clustered}", "WITHOUT ROWID"),
                 ("{hot}", ""),
@@ -45,6 +47,7 @@ impl Dialect {
             Self::Postgres => [
                 ("{rowid}", "BIGINT"),
                 ("{int}", "BIGINT"),
+                ("{key}", "TEXT COLLATE \"C\""),
                 ("{blob}", "BYTEA"),
                 ("{clustered}", ""),
                 ("{hot}", "WITH (fillfactor = 70)"),

@@ -6,7 +6,8 @@
 
 use ::postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use hikyaku_types::{
-    AccountId, ContentId, CredentialId, DomainId, EmailId, TenantId, ThreadId, Timestamp, TraceId,
+    AccountId, AliasId, AuditId, ContentId, CredentialId, DomainId, EmailId, GroupId, ListId, PlanId, RoleId,
+    TenantId, ThreadId, Timestamp, TraceId,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
@@ -50,7 +51,22 @@ macro_rules! id_param {
         }
     )*};
 }
-id_param!(TenantId, AccountId, DomainId, CredentialId, EmailId, ContentId, ThreadId, TraceId);
+id_param!(
+    TenantId,
+    AccountId,
+    DomainId,
+    CredentialId,
+    PlanId,
+    AliasId,
+    ListId,
+    GroupId,
+    RoleId,
+    AuditId,
+    EmailId,
+    ContentId,
+    ThreadId,
+    TraceId
+);
 
 impl From<Timestamp> for Param<'_> {
     fn from(time: Timestamp) -> Self {

@@ -297,7 +297,7 @@ fn a_wrong_count_of_parameters_is_refused(mail: TestStore) {
         assert!(refused.is_err(), "{refused:?}");
     }
     // Whatever was refused, the connection is of use.
-    assert_eq!(mail.read(all).unwrap(), []);
+    assert_eq!(mail.read(all).unwrap(), Vec::<i64>::new());
 }
 
 /// The value of a metric in the text that Prometheus reads.

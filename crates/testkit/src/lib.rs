@@ -7,6 +7,7 @@
 
 mod clock;
 pub mod crash;
+mod directory;
 pub mod pgproxy;
 pub mod postgres;
 mod random;
@@ -14,6 +15,7 @@ mod scratch;
 mod store;
 
 pub use clock::ManualClock;
+pub use directory::{TestDirectory, set};
 pub use random::{Rng, SeededRandom};
 pub use scratch::scratch_dir;
 pub use store::{COMPONENTS, DELIVERY, SHARD, TestStore, owner};

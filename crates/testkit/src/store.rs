@@ -28,8 +28,12 @@ use crate::postgres::{Cluster, TestDatabase};
 use crate::{ManualClock, SeededRandom, scratch_dir};
 
 /// The tables of everything that is in a shard so far.
-pub const COMPONENTS: [&Component; 3] =
-    [&hikyaku_store::CONTENT_SCHEMA, &hikyaku_mailstore::SCHEMA, &hikyaku_trace::SCHEMA];
+pub const COMPONENTS: [&Component; 4] = [
+    &hikyaku_store::CONTENT_SCHEMA,
+    &hikyaku_directory::SCHEMA,
+    &hikyaku_mailstore::SCHEMA,
+    &hikyaku_trace::SCHEMA,
+];
 
 /// The platform's delivery, as an actor.
 pub const DELIVERY: Actor = Actor::Service(Service::Delivery);
@@ -58,7 +62,7 @@ pub struct TestStore {
     /// Its content.
     pub content: Arc<Content>,
     /// Stands still unless it is set: 2026-11-24, noon.
-    pub clock: ManualClock,
+    pub clock: Arc<ManualClock>,
     /// Random, the same each run.
     pub random: SeededRandom,
     /// Rising ids.
@@ -108,7 +112,7 @@ impl TestStore {
             .build()
             .expect("a runtime");
         let random = SeededRandom::new(7);
-        let clock = ManualClock::at(Timestamp::from_secs(1_795_521_600));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_795_521_600)));
         let mut registry = Registry::default();
         let (store, content) =
             open(&runtime, &mut registry, &location, &options, folder.path(), &random, clock.now());

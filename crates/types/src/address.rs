@@ -200,6 +200,11 @@ impl std::str::FromStr for Address {
 }
 
 impl AddressKey {
+    /// A key that was printed by one and stored; it is taken as it is.
+    pub fn from_stored(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The key as text: unquoted local part, `@`, A-label domain.
     pub fn as_str(&self) -> &str {
         &self.0

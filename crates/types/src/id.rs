@@ -2,7 +2,7 @@
 //!
 //! An id is a positive 63-bit number: it fits the signed integer columns of both SQL
 //! engines. There are two families:
-//! - *random* ids (tenant, account, domain, credential) tell nothing and are never reused;
+//! - *random* ids (tenant, account, domain, credential, …) tell nothing and are never reused;
 //! - *rising* ids (email, content, thread, trace) come from [`crate::RisingIds`], so that
 //!   new rows are appended to their table.
 //!
@@ -46,6 +46,11 @@ fn parse(text: &str, prefix: char) -> Option<i64> {
         number = number << 5 | value as u128;
     }
     i64::try_from(number).ok().filter(|number| *number > 0)
+}
+
+impl TenantId {
+    /// The platform itself, as the owner of what belongs to no customer: plans.
+    pub const PLATFORM: Self = Self(i64::MAX);
 }
 
 macro_rules! ids {
@@ -114,6 +119,18 @@ ids! {
     DomainId 'd' "a domain id";
     /// A credential of an account.
     CredentialId 'c' "a credential id";
+    /// A plan of the provider.
+    PlanId 'p' "a plan id";
+    /// An alias.
+    AliasId 'n' "an alias id";
+    /// A list.
+    ListId 'l' "a list id";
+    /// A group of accounts.
+    GroupId 'g' "a group id";
+    /// What an account may administer.
+    RoleId 'o' "a role id";
+    /// A line of the audit log; rising.
+    AuditId 'u' "an audit id";
     /// One message as one account has it (IMAP `EMAILID`, JMAP `Email/id`); rising.
     EmailId 'm' "an email id";
     /// Stored content, shared by the emails that are made of it; rising.

@@ -3,6 +3,7 @@
 //! Each is a plain function, called by a fuzz target and, with random and recorded inputs,
 //! by the crate's own tests.
 
+use hikyaku_mime::binary::without_binary;
 use hikyaku_mime::fields::{self, ContentType, Disposition, Entry};
 use hikyaku_mime::section::{self, Item};
 use hikyaku_mime::structure::{MAX_DEPTH, MAX_PARTS};
@@ -128,6 +129,26 @@ fn check_sections(content: &[u8], structure: &Structure, id: PartId, path: &mut 
         check_sections(content, structure, container, path);
         path.pop();
     }
+}
+
+/// Takes the binary parts out of a message: what is left has whole line ends, no part is
+/// binary, and NUL only where there was one outside of binary parts.
+pub fn mime_binary(content: &[u8]) {
+    let text = without_binary(content);
+    assert!(!has_bare_line_end(&text), "a bare CR or LF: {}", text.escape_ascii());
+    assert!(!text.contains(&0) || content.contains(&0));
+    let base64_grows = content.len() / 57 * 78 + 78;
+    let headers = Structure::parse(content).parts().count() * 60;
+    assert!(text.len() <= 2 * content.len() + base64_grows + headers, "it grows without need");
+}
+
+/// Is there a CR or LF that is not part of CRLF?
+fn has_bare_line_end(text: &[u8]) -> bool {
+    text.iter().enumerate().any(|(at, octet)| match octet {
+        b'\r' => text.get(at + 1) != Some(&b'\n'),
+        b'\n' => at == 0 || text[at - 1] != b'\r',
+        _ => false,
+    })
 }
 
 /// A header: fields, and every structured reading of every value.

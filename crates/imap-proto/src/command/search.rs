@@ -393,6 +393,17 @@ pub(super) fn print_program(out: &mut Vec<u8>, key: &SearchKey) {
 }
 
 impl SearchKey {
+    /// Does MODSEQ stand in it? Then the answer tells a mod-sequence (RFC 7162 section 3.1.5).
+    pub fn names_modseq(&self) -> bool {
+        match self {
+            Self::ModSeq(_) => true,
+            Self::Not(key) => key.names_modseq(),
+            Self::Or(left, right) => left.names_modseq() || right.names_modseq(),
+            Self::And(keys) => keys.iter().any(Self::names_modseq),
+            _ => false,
+        }
+    }
+
     /// As a client writes it.
     pub fn print(&self, out: &mut Vec<u8>) {
         match self {

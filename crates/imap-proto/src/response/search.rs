@@ -3,7 +3,7 @@
 //! Standards: RFC 3501 section 7.2.5, RFC 4731 (ESEARCH), RFC 7162 section 3.1.5 (MODSEQ),
 //! RFC 5256 section 4 (SORT, THREAD).
 
-use crate::command::By;
+use crate::command::{By, SearchReturn};
 use crate::print::put;
 use crate::{ModSeq, Number, NumberSet, Tag};
 
@@ -79,6 +79,65 @@ impl<N: Number> ESearch<'_, N> {
             put(out, format_args!(" MODSEQ {modseq}"));
         }
         put(out, "\r\n");
+    }
+}
+
+/// The same for SORT: first and last in the order of sorting, and all in that order (RFC 5267
+/// section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ESort<'a, N: Number> {
+    /// Tag of the command that is answered.
+    pub tag: &'a Tag,
+    /// Kind of the numbers.
+    pub by: By,
+    /// What was asked for.
+    pub returns: SearchReturn,
+    /// What was found, sorted.
+    pub sorted: &'a [N],
+    /// The highest mod-sequence of what was found, if the command named MODSEQ.
+    pub modseq: Option<ModSeq>,
+}
+
+impl<N: Number> ESort<'_, N> {
+    /// Prints the line; nothing if the result is only saved.
+    pub fn print(&self, out: &mut Vec<u8>) {
+        let SearchReturn { min, max, all, count, .. } = self.returns;
+        if !(min || max || all || count) {
+            return;
+        }
+        put(out, format_args!("* ESEARCH (TAG \"{}\")", self.tag));
+        if self.by == By::Uid {
+            put(out, " UID");
+        }
+        if let Some(first) = self.sorted.first().filter(|_| min) {
+            put(out, format_args!(" MIN {first}"));
+        }
+        if let Some(last) = self.sorted.last().filter(|_| max) {
+            put(out, format_args!(" MAX {last}"));
+        }
+        if all && !self.sorted.is_empty() {
+            put(out, " ALL ");
+            runs(out, self.sorted);
+        }
+        if count {
+            put(out, format_args!(" COUNT {}", self.sorted.len()));
+        }
+        if let Some(modseq) = self.modseq {
+            put(out, format_args!(" MODSEQ {modseq}"));
+        }
+        put(out, "\r\n");
+    }
+}
+
+/// `5,1:3`: numbers in their order. Only ascending runs are put together, as `3:1` means `1:3`.
+fn runs<N: Number>(out: &mut Vec<u8>, numbers: &[N]) {
+    let follows = |a: &N, b: &N| a.to_nonzero().get().checked_add(1) == Some(b.to_nonzero().get());
+    for (index, run) in numbers.chunk_by(follows).enumerate() {
+        put(out, if index > 0 { "," } else { "" });
+        match run {
+            [first, .., last] => put(out, format_args!("{first}:{last}")),
+            run => run.iter().for_each(|number| put(out, number)),
+        }
     }
 }
 
@@ -196,6 +255,21 @@ mod tests {
             printed(|out| full.print(out)),
             "* ESEARCH (TAG \"A284\") UID MIN 4 MAX 9 ALL 4:6,9 COUNT 4 MODSEQ 7\r\n"
         );
+    }
+
+    #[test]
+    fn esort_of_rfc_5267() {
+        let tag = Tag::parse(b"E01").unwrap();
+        let sorted = seqs(&[23765, 23764, 1, 2, 3, 9, 7]);
+        let all = SearchReturn { all: true, count: true, min: true, max: true, save: false };
+        for (sorted, returns, expected) in [
+            (&sorted[..], all, "* ESEARCH (TAG \"E01\") MIN 23765 MAX 7 ALL 23765,23764,1:3,9,7 COUNT 7\r\n"),
+            (&[], all, "* ESEARCH (TAG \"E01\") COUNT 0\r\n"),
+            (&sorted[..], SearchReturn { save: true, ..SearchReturn::default() }, ""),
+        ] {
+            let esort = ESort { tag: &tag, by: By::SeqNum, returns, sorted, modseq: None };
+            assert_eq!(printed(|out| esort.print(out)), expected);
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! APPEND: a message that its owner puts into a mailbox.
 //!
-//! Standards: RFC 3501 section 6.3.11, RFC 4315 section 3 (APPENDUID).
+//! Standards: RFC 3501 section 6.3.11, RFC 4315 section 3 (APPENDUID), RFC 3502 (MULTIAPPEND),
+//! RFC 6855 section 4 (UTF8).
 
 use std::sync::Arc;
 
-use hikyaku_imap_proto::command::{Append, AppendMessage};
+use hikyaku_imap_proto::command::{Append, AppendMessage, MessageForm};
 use hikyaku_imap_proto::response::StatusResponse;
-use hikyaku_imap_proto::{Uid, UidValidity};
+use hikyaku_imap_proto::table::Reason;
+use hikyaku_imap_proto::{Dialect, Uid, UidValidity};
 use hikyaku_mailstore::{AppendError, AppendedEmail, MessageHash, Threading};
 use hikyaku_mime::Header;
 use hikyaku_mime::thread::thread_ids;
@@ -24,6 +26,11 @@ pub(super) async fn append(session: &mut Session<'_>, append: &Append, contents:
     if append.messages.len() != contents.len() || contents.iter().any(Vec::is_empty) {
         // RFC 3502 section 6.3.11: an empty message cancels.
         return Err(StatusResponse::refused(hikyaku_imap_proto::framer::Refusal::Decided).into());
+    }
+    let is_utf8 = append.messages.iter().any(|message| message.form == MessageForm::Utf8);
+    if is_utf8 && session.dialect != Dialect::Utf8 {
+        // RFC 6855 section 4.
+        return Err(StatusResponse::bad(&Reason::NotEnabled).into());
     }
     let account = Arc::clone(session.account()?);
     let mut share = true;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use hikyaku_directory::SignInError;
+use hikyaku_directory::{Attempt, Entrance, SignInError};
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_mailstore::account;
 
@@ -18,7 +18,8 @@ pub(crate) async fn login(session: &mut Session<'_>, user: &str, password: &[u8]
         return Err(StatusResponse::privacy_required().into());
     }
     let failure = tokio::time::sleep(FAILURE_AFTER);
-    match session.services.directory.sign_in(user, password).await {
+    let attempt = Attempt { entrance: Entrance::Imap, source: session.peer };
+    match session.services.directory.sign_in(user, password, &attempt).await {
         Ok(found) => {
             session.account = Some(found);
             // The first sign-in can be earlier than the first mail.

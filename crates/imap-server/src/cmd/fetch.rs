@@ -1,31 +1,22 @@
 //! FETCH: what clients see of messages.
 //!
 //! Standards: RFC 3501 section 6.4.5, RFC 8474 (EMAILID, THREADID), RFC 8514 (SAVEDATE),
-//! RFC 8970 (PREVIEW), RFC 7162 (MODSEQ). BINARY is not announced.
+//! RFC 8970 (PREVIEW), RFC 7162 (MODSEQ, CHANGEDSINCE, VANISHED). RFC 3516
+//! (BINARY).
 
 use hikyaku_imap_proto::command::{By, Fetch, FetchAtt};
-use hikyaku_imap_proto::response::{FetchWriter, StatusResponse};
-use hikyaku_imap_proto::table::Row;
-use hikyaku_imap_proto::{DateTime, ModSeq, Uid};
-use hikyaku_mailstore::{Change, Email, Entry, Flags, Keywords, email, entry};
+use hikyaku_imap_proto::response::{self, FetchWriter, StatusResponse};
+use hikyaku_imap_proto::table::{Reason, Row};
+use hikyaku_imap_proto::{DateTime, Messages, Uid, UidSet};
+use hikyaku_mailstore::{Change, Entry, Flags, Keywords, email, entry};
 use hikyaku_mime::text::preview;
 use hikyaku_types::{EmailId, ThreadId, Timestamp};
 
 use super::resolve;
-use crate::facts::Message;
-use crate::selected::{flags_of, steps};
+use crate::facts::{Message, Needs, UnknownEncoding, content, work};
+use crate::history::{self, Since};
+use crate::selected::{Reader, flags_of, mod_seq};
 use crate::session::{Failure, Outcome, Session};
-
-/// What of a message must be read for the items asked.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Needs {
-    /// The entry tells it.
-    Entry,
-    /// Its email's row.
-    Arrival,
-    /// The message itself.
-    Content,
-}
 
 fn needs(att: &FetchAtt) -> Needs {
     match att {
@@ -41,17 +32,15 @@ fn needs(att: &FetchAtt) -> Needs {
 }
 
 pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &Fetch) -> Outcome {
-    if fetch.atts.iter().any(|att| matches!(att, FetchAtt::Binary { .. } | FetchAtt::BinarySize { .. })) {
-        return Err(StatusResponse::unknown_cte().into());
-    }
-    let uids = resolve(session, &fetch.messages, fetch.by)?;
+    let uids = changed(session, fetch).await?;
+    let fetch = &with_modseq(fetch);
     let selected = session.selected()?;
     let (id, read_only) = (selected.id, selected.read_only);
     let needs = fetch.atts.iter().map(needs).max().unwrap_or(Needs::Entry);
     let sees = !read_only && fetch.atts.iter().any(FetchAtt::sets_seen);
-    let mut is_damaged = false;
-    for step in steps(&uids) {
-        let entries = session.read("imap.fetch", move |tx| entry::find_entries(tx, id, &step)).await?;
+    let mut failure = None;
+    let mut reader = Reader::new(id, uids);
+    while let Some(entries) = reader.step(session).await? {
         let mut seen = Vec::new();
         for entry in entries {
             match read(session, entry.email, needs).await {
@@ -59,19 +48,62 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
                     let becomes_seen = sees && !entry.flags.has(Flags::SEEN);
                     let flags = if becomes_seen { entry.flags.with(Flags::SEEN) } else { entry.flags };
                     let now = Entry { flags, ..entry };
-                    tell(session, fetch, &now, &found, becomes_seen)?;
-                    seen.extend(becomes_seen.then_some(now));
+                    match tell(session, fetch, &now, &found, becomes_seen)? {
+                        Told::Whole => seen.extend(becomes_seen.then_some(now)),
+                        Told::WithoutUnknown => failure = Some(StatusResponse::unknown_cte()),
+                    }
                 }
                 // One message that cannot be read must not hide the others. One that somebody
                 // expunged meanwhile is told as gone by the sync.
-                Err(Failure::Answer(answer)) => is_damaged |= answer != StatusResponse::expunge_issued(),
+                Err(Failure::Answer(answer)) if answer == StatusResponse::expunge_issued() => {}
+                Err(Failure::Answer(answer)) => failure = Some(answer),
                 Err(gone) => return Err(gone),
             }
             session.wire.relieve().await?;
         }
-        mark_seen(session, &seen).await?;
+        for seen in seen.chunks(usize::from(entry::STEP)) {
+            mark_seen(session, seen).await?;
+        }
     }
-    if is_damaged { Err(StatusResponse::unavailable().into()) } else { Ok(StatusResponse::completed(row)) }
+    match failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(StatusResponse::completed(row)),
+    }
+}
+
+/// The messages that are asked for. With CHANGEDSINCE, only those that changed; those that
+/// vanished are told.
+async fn changed(session: &mut Session<'_>, fetch: &Fetch) -> Result<UidSet, Failure> {
+    let uids = resolve(session, &fetch.messages, fetch.by)?;
+    let Some(since) = fetch.modifiers.changed_since else { return Ok(uids) };
+    if fetch.modifiers.vanished {
+        if !session.enabled.qresync {
+            return Err(StatusResponse::bad(&Reason::NotEnabled).into());
+        }
+        let since = Since { modseq: since, seq_match: None };
+        let among = named(session, &fetch.messages)?;
+        let vanished = history::vanished(session, since, &among).await?;
+        response::vanished(&mut session.wire.out, true, &vanished);
+    }
+    Ok(uids.intersection(&history::changed(session, since).await?))
+}
+
+/// All UIDs that a set names, whether there are such messages or not.
+fn named(session: &Session<'_>, messages: &Messages) -> Result<UidSet, Failure> {
+    let given = history::given(session.selected()?);
+    match messages {
+        Messages::Set(set) => Ok(set.resolve(given.last()).intersection(&given)),
+        Messages::SavedResult => resolve(session, messages, By::Uid),
+    }
+}
+
+/// CHANGEDSINCE asks for MODSEQ, too (RFC 7162 section 3.1.4.1).
+fn with_modseq(fetch: &Fetch) -> Fetch {
+    let mut fetch = fetch.clone();
+    if fetch.modifiers.changed_since.is_some() && !fetch.atts.contains(&FetchAtt::ModSeq) {
+        fetch.atts.push(FetchAtt::ModSeq);
+    }
+    fetch
 }
 
 /// What was read of one message.
@@ -90,22 +122,17 @@ async fn read(session: &Session<'_>, id: EmailId, needs: Needs) -> Result<Found,
         },
         Needs::Content => {
             let (email, content) = content(session, id).await?;
-            Found { arrival: Some((email.received_at, email.thread)), message: Some(Message::new(content)) }
+            let message = work(content.len(), move || Message::new(content)).await?;
+            Found { arrival: Some((email.received_at, email.thread)), message: Some(message) }
         }
     })
 }
 
-/// A message as readers see it.
-pub(super) async fn content(session: &Session<'_>, id: EmailId) -> Result<(Email, Vec<u8>), Failure> {
-    let found = session.read("imap.email", move |tx| email::emails(tx, &[id])).await?;
-    let email = found.into_iter().next().ok_or_else(StatusResponse::expunge_issued)?;
-    let content = session.services.content.read(email.placement.clone()).await;
-    let content = content.map_err(|error| {
-        tracing::error!(email = %id, %error, "a message cannot be read");
-        StatusResponse::unavailable()
-    })?;
-    let content = email.prelude.assemble(&content);
-    Ok((email, content))
+/// How a message was told.
+enum Told {
+    Whole,
+    /// Without a part whose transfer encoding is not known.
+    WithoutUnknown,
 }
 
 fn tell(
@@ -114,9 +141,9 @@ fn tell(
     entry: &Entry,
     found: &Found,
     becomes_seen: bool,
-) -> Result<(), Failure> {
-    let (Some(uid), dialect) = (Uid::new(entry.uid), session.dialect) else { return Ok(()) };
-    let Some(seq) = session.selected()?.view.seq(uid) else { return Ok(()) };
+) -> Result<Told, Failure> {
+    let (Some(uid), dialect) = (Uid::new(entry.uid), session.dialect) else { return Ok(Told::Whole) };
+    let Some(seq) = session.selected()?.view.seq(uid) else { return Ok(Told::Whole) };
     if asks_too_much(fetch, found) {
         return Err(StatusResponse::limit().into());
     }
@@ -127,14 +154,18 @@ fn tell(
     if becomes_seen && !fetch.atts.contains(&FetchAtt::Flags) {
         line.flags(&flags_of(entry), false);
     }
+    let mut told = Told::Whole;
     for (at, att) in fetch.atts.iter().enumerate() {
         // What is asked twice is answered once.
-        if fetch.atts.iter().position(|same| same == att) == Some(at) {
-            item(&mut line, att, uid, entry, found);
+        if fetch.atts.iter().position(|same| same == att) != Some(at) {
+            continue;
+        }
+        if item(&mut line, att, uid, entry, found).is_err() {
+            told = Told::WithoutUnknown;
         }
     }
     line.finish();
-    Ok(())
+    Ok(told)
 }
 
 /// Many overlapping parts of one message: the answer would be far larger than the message.
@@ -142,16 +173,25 @@ fn asks_too_much(fetch: &Fetch, found: &Found) -> bool {
     let Some(message) = &found.message else { return false };
     let sections = fetch.atts.iter().filter_map(|att| message.section(att));
     let asked: usize = sections.map(|bytes| bytes.len()).sum();
-    asked > 2 * message.content.len() + (64 << 10)
+    // Decoded parts are no longer than the message.
+    let is_decoded = |att: &&FetchAtt| matches!(att, FetchAtt::Binary { .. } | FetchAtt::BinarySize { .. });
+    let decoded = fetch.atts.iter().filter(is_decoded).count().saturating_sub(1) * message.content.len() / 8;
+    asked + decoded > 2 * message.content.len() + (64 << 10)
 }
 
-fn item(line: &mut FetchWriter<'_>, att: &FetchAtt, uid: Uid, entry: &Entry, found: &Found) {
+fn item(
+    line: &mut FetchWriter<'_>,
+    att: &FetchAtt,
+    uid: Uid,
+    entry: &Entry,
+    found: &Found,
+) -> Result<(), UnknownEncoding> {
     match (att, &found.arrival, &found.message) {
         (FetchAtt::Uid, ..) => line.uid(uid),
         (FetchAtt::Flags, ..) => line.flags(&flags_of(entry), false),
         (FetchAtt::Rfc822Size, ..) => line.rfc822_size(entry.size),
         (FetchAtt::ModSeq, ..) => {
-            if let Some(modseq) = ModSeq::new(entry.modseq.unsigned_abs()) {
+            if let Some(modseq) = mod_seq(entry.modseq) {
                 line.modseq(modseq);
             }
         }
@@ -167,9 +207,17 @@ fn item(line: &mut FetchWriter<'_>, att: &FetchAtt, uid: Uid, entry: &Entry, fou
         (FetchAtt::Preview { .. }, _, Some(message)) => {
             line.preview(Some(&preview(&message.content, &message.structure)));
         }
+        (FetchAtt::Binary { part, partial, .. }, _, Some(message)) => {
+            line.content(att, message.binary(part, *partial)?.as_deref());
+        }
+        (FetchAtt::BinarySize { part }, _, Some(message)) => {
+            let decoded = message.binary(part, None)?;
+            line.binary_size(part, decoded.map_or(0, |bytes| bytes.len() as u64));
+        }
         (att, _, Some(message)) => line.content(att, message.section(att).as_deref()),
         _ => {}
     }
+    Ok(())
 }
 
 /// Sets \Seen on messages that were told with it.
@@ -182,6 +230,10 @@ async fn mark_seen(session: &mut Session<'_>, told: &[Entry]) -> Result<(), Fail
     let change = Change::Add(Flags::SEEN, Keywords::default());
     let stored =
         session.write("imap.seen", move |tx| entry::store_flags(tx, id, &uids, &change, None)).await?;
+    // Its new mod-sequence is told by the sync.
+    if session.enabled.condstore {
+        return Ok(());
+    }
     // What somebody else changed since the entry was read is told by the sync.
     let as_told = |stored: &&Entry| {
         told.iter().any(|told| {

@@ -1,17 +1,17 @@
 //! LIST and LSUB.
 //!
-//! Standards: RFC 3501 sections 6.3.8 and 6.3.9, RFC 3348 (CHILDREN), RFC 6154 (special use).
-//! Known weakness: of RFC 5258 only the selection and return options SUBSCRIBED,
-//! SPECIAL-USE and CHILDREN have an effect; LIST-EXTENDED is not announced.
+//! Standards: RFC 3501 sections 6.3.8 and 6.3.9, RFC 3348 (CHILDREN), RFC 5258 (LIST-EXTENDED),
+//! RFC 5819 (LIST-STATUS), RFC 6154 (special use). Children and special uses are always told.
 
 use std::collections::HashSet;
 
 use hikyaku_imap_proto::ListPattern;
-use hikyaku_imap_proto::command::{List, Lsub, SpecialUse};
+use hikyaku_imap_proto::command::{List, ListSelect, Lsub, SpecialUse};
 use hikyaku_imap_proto::mailbox::SEPARATOR;
 use hikyaku_imap_proto::response::{self, ListAttribute, ListEntry};
 use hikyaku_mailstore::{Mailbox, Role};
 
+use super::status;
 use crate::mailboxes::Tree;
 use crate::session::{Failure, Session};
 
@@ -20,35 +20,44 @@ pub(super) async fn list(session: &mut Session<'_>, list: &List) -> Result<(), F
         response::list_separator(&mut session.wire.out);
         return Ok(());
     }
-    let select = list.select.as_ref();
-    let wanted = |mailbox: &Mailbox| {
-        select.is_none_or(|select| {
-            (!select.subscribed || mailbox.subscribed)
-                && (!select.special_use || special_use(mailbox.role).is_some())
-        })
-    };
-    let says_subscribed = select.is_some_and(|select| select.subscribed)
-        || list.returns.as_ref().is_some_and(|returns| returns.subscribed);
     let patterns: Vec<ListPattern> =
         list.patterns.iter().map(|pattern| pattern.under(&list.reference)).collect();
+    let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+    let select = list.select.unwrap_or_default();
+    let returns = list.returns.clone().unwrap_or_default();
     let tree = Tree::load(session).await?;
-    for (name, mailbox) in tree.mailboxes.iter().filter(|(_, mailbox)| wanted(mailbox)) {
-        if patterns.iter().any(|pattern| pattern.matches(name.as_str())) {
-            let mut attributes = vec![children(&tree, mailbox)];
-            if says_subscribed && mailbox.subscribed {
-                attributes.push(ListAttribute::Subscribed);
-            }
-            let special_use = special_use(mailbox.role);
-            let entry = ListEntry {
-                name,
-                attributes: &attributes,
-                special_use: special_use.as_slice(),
-                child_info: false,
-            };
-            response::list(&mut session.wire.out, &entry, session.dialect);
+    let above = if select.recursive_match { above_selected(&tree, select, matches) } else { HashSet::new() };
+    for (name, mailbox) in tree.mailboxes.iter().filter(|(name, _)| matches(name.as_str())) {
+        let child_info = above.contains(name.as_str());
+        if !child_info && !is_selected(select, mailbox) {
+            continue;
         }
+        let mut attributes = vec![children(&tree, mailbox)];
+        if (select.subscribed || returns.subscribed) && mailbox.subscribed {
+            attributes.push(ListAttribute::Subscribed);
+        }
+        let special_use = special_use(mailbox.role);
+        let entry =
+            ListEntry { name, attributes: &attributes, special_use: special_use.as_slice(), child_info };
+        response::list(&mut session.wire.out, &entry, session.dialect);
+        if !returns.status.is_empty() {
+            status::tell(session, name, mailbox, &returns.status).await?;
+        }
+        session.wire.relieve().await?;
     }
     Ok(())
+}
+
+/// The selection options that are a mailbox's own; there are no remote ones to leave out.
+fn is_selected(select: ListSelect, mailbox: &Mailbox) -> bool {
+    (!select.subscribed || mailbox.subscribed) && (!select.special_use || special_use(mailbox.role).is_some())
+}
+
+/// Names above mailboxes that are selected and are not shown themselves: RECURSIVEMATCH shows
+/// the former in place of the latter (RFC 5258 section 3.5).
+fn above_selected(tree: &Tree, select: ListSelect, matches: impl Fn(&str) -> bool) -> HashSet<&str> {
+    let selected = tree.mailboxes.iter().filter(|(_, mailbox)| is_selected(select, mailbox));
+    above(selected.map(|(name, _)| name.as_str()).filter(|name| !matches(name)))
 }
 
 pub(super) async fn lsub(session: &mut Session<'_>, lsub: &Lsub) -> Result<(), Failure> {
@@ -71,10 +80,13 @@ pub(super) async fn lsub(session: &mut Session<'_>, lsub: &Lsub) -> Result<(), F
 /// Names above subscribed mailboxes that the pattern does not reach: `%` shows the former in
 /// place of the latter (RFC 3501 section 6.3.9).
 fn above_hidden<'t>(tree: &'t Tree, pattern: &ListPattern) -> HashSet<&'t str> {
-    let is_hidden = |name: &&str| !pattern.matches(name);
     let subscribed = tree.mailboxes.iter().filter(|(_, mailbox)| mailbox.subscribed);
-    let hidden = subscribed.map(|(name, _)| name.as_str()).filter(is_hidden);
-    hidden.flat_map(|name| name.match_indices(SEPARATOR).map(|(at, _)| &name[..at])).collect()
+    above(subscribed.map(|(name, _)| name.as_str()).filter(|name| !pattern.matches(name)))
+}
+
+/// All names above these.
+fn above<'t>(names: impl Iterator<Item = &'t str>) -> HashSet<&'t str> {
+    names.flat_map(|name| name.match_indices(SEPARATOR).map(|(at, _)| &name[..at])).collect()
 }
 
 fn children(tree: &Tree, mailbox: &Mailbox) -> ListAttribute {

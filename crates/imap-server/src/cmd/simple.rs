@@ -1,4 +1,4 @@
-//! Commands that need nothing but the session: CAPABILITY, NAMESPACE, ID, ENABLE.
+//! Commands that need nothing but the session: CAPABILITY, NAMESPACE, ID.
 
 use hikyaku_imap_proto::response;
 
@@ -19,11 +19,5 @@ pub(super) fn namespace(session: &mut Session<'_>) -> Result<(), Failure> {
 /// RFC 2971. What the client says of itself is read and forgotten.
 pub(super) fn id(session: &mut Session<'_>) -> Result<(), Failure> {
     response::id(&mut session.wire.out, &[("name", "Hikyaku")]);
-    Ok(())
-}
-
-/// RFC 5161 section 3.1: what is not known is passed over, and so far nothing is.
-pub(super) fn enable(session: &mut Session<'_>) -> Result<(), Failure> {
-    response::enabled(&mut session.wire.out, &[]);
     Ok(())
 }

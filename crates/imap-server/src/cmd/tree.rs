@@ -1,25 +1,48 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
 //!
-//! Standards: RFC 3501 sections 6.3.3 to 6.3.7.
+//! Standards: RFC 3501 sections 6.3.3 to 6.3.7, RFC 6154 section 3 (USE), RFC 8474 section 4.1
+//! (MAILBOXID).
 
 use hikyaku_imap_proto::MailboxName;
-use hikyaku_imap_proto::command::{Create, Rename};
+use hikyaku_imap_proto::command::{Create, Rename, SpecialUse};
 use hikyaku_imap_proto::response::StatusResponse;
-use hikyaku_mailstore::{MailboxId, Role, entry, mailbox};
+use hikyaku_mailstore::{MailboxError, MailboxId, Role, entry, mailbox};
 use hikyaku_store::{Scope, StoreError};
 use hikyaku_types::{Actor, Service};
 
-use crate::mailboxes::Tree;
-use crate::session::{Failure, Session, path};
+use crate::mailboxes::{Tree, object_id};
+use crate::session::{Failure, Outcome, Session, path};
 
-pub(super) async fn create(session: &mut Session<'_>, create: &Create) -> Result<(), Failure> {
-    if !create.special_use.is_empty() {
-        // CREATE-SPECIAL-USE is not announced.
-        return Err(StatusResponse::cannot_use().into());
-    }
+/// The answer tells the new mailbox's id.
+pub(super) async fn create(session: &mut Session<'_>, create: &Create) -> Outcome {
     let path = path(&create.mailbox)?;
-    session.write("imap.create", move |tx| mailbox::create(tx, &path, Role::None)).await?;
-    Ok(())
+    let role = match create.special_use.as_slice() {
+        [] => Role::None,
+        [special_use] => role_of(*special_use).ok_or_else(StatusResponse::cannot_use)?,
+        _ => return Err(StatusResponse::cannot_use().into()),
+    };
+    let made = session.write("imap.create", move |tx| {
+        // A use has one mailbox: who sorts mail by it must know where to.
+        if role != Role::None && mailbox::has_role(tx, role)? {
+            return Ok::<_, MailboxError>(None);
+        }
+        mailbox::create(tx, &path, role).map(Some)
+    });
+    let made = made.await?.ok_or_else(StatusResponse::cannot_use)?;
+    Ok(StatusResponse::created(object_id(made.id)))
+}
+
+/// The role that CREATE gives for a special use; there are no mailboxes of all, of flagged or
+/// of important messages.
+fn role_of(special_use: SpecialUse) -> Option<Role> {
+    Some(match special_use {
+        SpecialUse::Archive => Role::Archive,
+        SpecialUse::Drafts => Role::Drafts,
+        SpecialUse::Junk => Role::Junk,
+        SpecialUse::Sent => Role::Sent,
+        SpecialUse::Trash => Role::Trash,
+        SpecialUse::All | SpecialUse::Flagged | SpecialUse::Important => return None,
+    })
 }
 
 pub(super) async fn delete(session: &mut Session<'_>, name: &MailboxName) -> Result<(), Failure> {

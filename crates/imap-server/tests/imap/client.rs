@@ -32,6 +32,18 @@ pub(crate) struct Answer {
     pub(crate) tagged: String,
 }
 
+impl Answer {
+    /// The untagged responses.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.untagged.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+    }
+
+    /// The untagged responses, with ` | ` between them.
+    pub(crate) fn untagged_text(&self) -> String {
+        self.lines().join(" | ")
+    }
+}
+
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).expect("the server listens");
@@ -128,6 +140,11 @@ impl Client {
         self.answer(&tag)
     }
 
+    /// The tag of the last command.
+    pub(crate) fn last_tag(&self) -> String {
+        format!("t{}", self.commands)
+    }
+
     fn answer(&mut self, tag: &str) -> Answer {
         let mut untagged = Vec::new();
         loop {
@@ -145,6 +162,13 @@ impl Client {
         let answer = self.command(text);
         assert!(answer.tagged.starts_with("OK"), "{shown}: {}", answer.tagged);
         answer
+    }
+
+    /// The UIDVALIDITY of a mailbox.
+    pub(crate) fn uid_validity(&mut self, mailbox: &str) -> u32 {
+        let status = self.ok(format!("STATUS {mailbox} (UIDVALIDITY)")).untagged_text();
+        let number = status.rsplit_once("UIDVALIDITY ").and_then(|(_, rest)| rest.strip_suffix(')'));
+        number.and_then(|number| number.parse().ok()).expect("a number")
     }
 
     /// APPEND with a literal that does not wait.

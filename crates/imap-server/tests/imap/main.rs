@@ -5,12 +5,15 @@
 
 mod append;
 mod client;
+mod condstore;
 mod copying;
 mod damage;
+mod extensions;
 mod fetch;
 mod flags;
 mod mailboxes;
 mod model;
+mod rev2;
 mod rfc3501;
 mod script;
 mod search;
@@ -18,5 +21,6 @@ mod server;
 mod sessions;
 mod sign_in;
 mod simple;
+mod sort;
 mod tls;
 mod wrong;

@@ -4,6 +4,10 @@
 //! A seed decides what the clients do: `HIKYAKU_TEST_SEED=… cargo nextest run -p
 //! hikyaku-imap-server model` repeats it. Most steps are one client's; some are sent by all
 //! before anybody reads, so that sessions also run side by side.
+//!
+//! One client is plain, one uses CONDSTORE, two use QRESYNC: they remember a mailbox when they
+//! leave it or lose the connection, and what they are told when they come again must make
+//! what they remember true.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +18,7 @@ use crate::server::Server;
 
 both_engines! { clients_know_what_they_were_told }
 
-const CLIENTS: usize = 3;
+const CLIENTS: usize = 4;
 const MAILBOXES: [&str; 2] = ["INBOX", "Archive"];
 const FLAGS: [&str; 5] = ["\\Seen", "\\Flagged", "\\Deleted", "\\Answered", "work"];
 /// Beyond so many messages the clients rather expunge.
@@ -52,10 +56,32 @@ struct Known {
     flags: Option<BTreeSet<String>>,
 }
 
+/// What a client makes use of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    CondStore,
+    QResync,
+}
+
+/// What a client keeps of a mailbox that it does not have open.
+#[derive(Debug, Clone)]
+struct Memory {
+    validity: u32,
+    modseq: u64,
+    /// By UID.
+    flags: BTreeMap<u32, Option<BTreeSet<String>>>,
+}
+
 struct Player {
     client: Client,
+    style: Style,
     mailbox: &'static str,
     messages: Vec<Known>,
+    validity: u32,
+    /// The highest that was told, or what a tagged answer said to go by.
+    modseq: u64,
+    memory: BTreeMap<&'static str, Memory>,
 }
 
 /// A command and what the client makes of its success.
@@ -80,7 +106,8 @@ fn run(mail: TestStore, seed: u64, steps: u32) {
     let server = Server::new(mail);
     let mut rng = Rng::new(seed);
     let mut contents = Contents::new();
-    let mut players: Vec<Player> = (0..CLIENTS).map(|_| Player::new(&server)).collect();
+    let styles = [Style::Plain, Style::CondStore, Style::QResync, Style::QResync];
+    let mut players: Vec<Player> = styles.map(|style| Player::new(&server, style)).into();
     for step in 0..steps {
         let at_once = rng.chance(25);
         let turn = rng.below(CLIENTS as u64) as usize;
@@ -100,9 +127,14 @@ fn run(mail: TestStore, seed: u64, steps: u32) {
             let context = format!("seed {seed}, after step {step}, client {turn}");
             players[turn].compare(&contents, &context);
         }
-        if rng.chance(4) {
+        if rng.chance(8) {
+            let context = format!("seed {seed}, after step {step}, client {turn} comes again");
             let mailbox = *rng.pick(&MAILBOXES);
-            players[turn].select(mailbox);
+            if rng.chance(50) {
+                players[turn].connect_again(&server);
+            }
+            players[turn].select(mailbox, &mut rng, &context);
+            players[turn].compare(&contents, &context);
         }
     }
     for (index, player) in players.iter_mut().enumerate() {
@@ -111,17 +143,90 @@ fn run(mail: TestStore, seed: u64, steps: u32) {
 }
 
 impl Player {
-    fn new(server: &Server) -> Self {
-        let mut player = Self { client: server.sign_in(), mailbox: MAILBOXES[0], messages: Vec::new() };
-        player.select(MAILBOXES[0]);
+    fn new(server: &Server, style: Style) -> Self {
+        let mut player = Self {
+            client: server.connect(),
+            style,
+            mailbox: MAILBOXES[0],
+            messages: Vec::new(),
+            validity: 0,
+            modseq: 0,
+            memory: BTreeMap::new(),
+        };
+        player.connect_again(server);
+        player.memory.clear();
+        player.select(MAILBOXES[0], &mut Rng::new(0), "SELECT");
         player
     }
 
-    fn select(&mut self, mailbox: &'static str) {
-        (self.mailbox, self.messages) = (mailbox, Vec::new());
-        for response in self.client.ok(format!("SELECT {mailbox}")).untagged {
-            self.apply(&response, true, "SELECT");
+    /// Loses the connection.
+    fn connect_again(&mut self, server: &Server) {
+        self.remember();
+        self.client = server.sign_in();
+        if self.style == Style::QResync {
+            self.client.ok("ENABLE QRESYNC");
         }
+    }
+
+    fn remember(&mut self) {
+        let flags = self.messages.drain(..).filter_map(|message| Some((message.uid?, message.flags)));
+        let memory = Memory { validity: self.validity, modseq: self.modseq, flags: flags.collect() };
+        self.memory.insert(self.mailbox, memory);
+    }
+
+    fn select(&mut self, mailbox: &'static str, rng: &mut Rng, context: &str) {
+        if !self.messages.is_empty() {
+            self.remember();
+        }
+        (self.mailbox, self.messages, self.modseq) = (mailbox, Vec::new(), 0);
+        let known = self.memory.remove(mailbox).filter(|_| self.style == Style::QResync);
+        let parameter = match (&known, self.style) {
+            (Some(known), _) => format!(" (QRESYNC ({}))", known.parameter(rng)),
+            (None, Style::CondStore) => " (CONDSTORE)".to_owned(),
+            (None, _) => String::new(),
+        };
+        let told = self.client.ok(format!("SELECT {mailbox}{parameter}"));
+        let context = format!("{context}: SELECT{parameter}");
+        for line in told.lines() {
+            if let Some(code) = code(&line, "UIDVALIDITY") {
+                self.validity = code[0].parse().expect("a number");
+            }
+            if let Some(code) = code(&line, "HIGHESTMODSEQ") {
+                self.modseq = code[0].parse().expect("a number");
+            }
+        }
+        match known {
+            Some(known) => self.resume(known, &told.lines(), &context),
+            None => told.untagged.iter().for_each(|response| self.apply(response, true, &context)),
+        }
+    }
+
+    /// Makes what was remembered true by what was told.
+    fn resume(&mut self, mut known: Memory, told: &[String], context: &str) {
+        assert_eq!(known.validity, self.validity, "{context}");
+        let mut numbers_told = Vec::new();
+        for line in told {
+            if let Some(vanished) = line.strip_prefix("* VANISHED (EARLIER) ") {
+                known.flags.retain(|uid, _| !numbers(vanished).contains(uid));
+            } else if let Some((number, items)) = line.trim_start_matches("* ").split_once(" FETCH ") {
+                let uid = uid_in(items).expect("QRESYNC tells UIDs");
+                assert!(modseq_in(items).is_some_and(|modseq| modseq > known.modseq), "{context}: {line}");
+                known.flags.insert(uid, flags_in(items));
+                numbers_told.push((number.parse::<usize>().expect("a number"), uid));
+            }
+        }
+        // What it never heard of it asks for.
+        let there = self.client.ok("UID SEARCH ALL").untagged_text();
+        let there = there.strip_prefix("* SEARCH").expect("an answer").split_whitespace();
+        let there: Vec<u32> = there.map(|uid| uid.parse().expect("a UID")).collect();
+        for uid in known.flags.keys() {
+            assert!(there.contains(uid), "{context}: nobody told that {uid} is gone");
+        }
+        for (number, uid) in numbers_told {
+            assert_eq!(there[number - 1], uid, "{context}");
+        }
+        let message = |uid| Known { uid: Some(uid), flags: known.flags.remove(&uid).flatten() };
+        self.messages = there.into_iter().map(message).collect();
     }
 
     fn choose(&self, rng: &mut Rng, number: u64) -> Command {
@@ -137,6 +242,19 @@ impl Player {
         let by_uid = rng.chance(50) && self.messages.iter().all(|message| message.uid.is_some());
         let (set, positions) = self.some(rng, by_uid);
         let uid = if by_uid { "UID " } else { "" };
+        if self.style != Style::Plain && rng.chance(15) {
+            let since = *rng.pick(&[1, self.modseq, self.modseq + 1000]);
+            let vanished = by_uid && self.style == Style::QResync && rng.chance(50);
+            let vanished = if vanished { " VANISHED" } else { "" };
+            return match rng.chance(50) {
+                true => {
+                    plain(format!("{uid}FETCH {set} (UID FLAGS) (CHANGEDSINCE {since}{vanished})"), by_uid)
+                }
+                false => {
+                    plain(format!("{uid}STORE {set} (UNCHANGEDSINCE {since}) +FLAGS (\\Answered)"), by_uid)
+                }
+            };
+        }
         match rng.below(if count < MANY { 10 } else { 13 }) {
             0 | 1 => self.store(rng, uid, &set, positions),
             2 => plain(format!("{uid}FETCH {set} (UID FLAGS)"), by_uid),
@@ -212,6 +330,9 @@ impl Player {
                 }
                 Effect::Nothing | Effect::Silent(..) => {}
             }
+            if let Some(code) = code(answer, "HIGHESTMODSEQ") {
+                self.modseq = code[0].parse().expect("a number");
+            }
             if text.starts_with(tag) {
                 return;
             }
@@ -237,6 +358,14 @@ impl Player {
         let (Some("*"), Some(number), Some(what)) = (words.next(), words.next(), words.next()) else {
             return;
         };
+        if let Some(uids) = text.strip_prefix("* VANISHED ") {
+            assert!(self.style == Style::QResync, "{context}: {text}");
+            if !uids.starts_with("(EARLIER)") {
+                assert!(may_expunge, "{context}: VANISHED where it must wait");
+                numbers(uids).into_iter().for_each(|uid| self.forget(uid, context));
+            }
+            return;
+        }
         let Ok(number) = number.parse::<usize>() else { return };
         match what {
             "EXISTS" => {
@@ -244,6 +373,7 @@ impl Player {
                 self.messages.resize(number, Known::default());
             }
             "EXPUNGE" => {
+                assert!(self.style != Style::QResync, "{context}: {text}");
                 assert!(may_expunge, "{context}: EXPUNGE where it must wait");
                 assert!((1..=self.messages.len()).contains(&number), "{context}: EXPUNGE {number}");
                 self.messages.remove(number - 1);
@@ -254,6 +384,17 @@ impl Player {
             }
             _ => {}
         }
+    }
+
+    /// A message vanished. If its UID was never told it is one of those between the UIDs that
+    /// were, no matter which: the client knows nothing else of it.
+    fn forget(&mut self, uid: u32, context: &str) {
+        let known = self.messages.iter().position(|message| message.uid == Some(uid));
+        let above = self.messages.iter().position(|message| message.uid.is_some_and(|other| other > uid));
+        let end = above.unwrap_or(self.messages.len());
+        let among = self.messages[..end].iter().rposition(|message| message.uid.is_none());
+        let at = known.or(among).unwrap_or_else(|| panic!("{context}: {uid} vanished, and was never there"));
+        self.messages.remove(at);
     }
 
     fn learn(&mut self, position: usize, items: &str, context: &str) {
@@ -268,6 +409,10 @@ impl Player {
         }
         if let Some(flags) = flags_in(items) {
             message.flags = Some(flags);
+        }
+        if let Some(modseq) = modseq_in(items) {
+            assert!(self.style != Style::Plain, "{context}: {items}");
+            self.modseq = self.modseq.max(modseq);
         }
     }
 
@@ -309,6 +454,22 @@ impl Player {
     }
 }
 
+impl Memory {
+    /// What it says to QRESYNC.
+    fn parameter(&self, rng: &mut Rng) -> String {
+        let uids: Vec<String> = self.flags.keys().map(u32::to_string).collect();
+        let mut parameter = format!("{} {}", self.validity, self.modseq);
+        if !uids.is_empty() && rng.chance(60) {
+            parameter += &format!(" {}", uids.join(","));
+            if rng.chance(50) {
+                let last = uids.len();
+                parameter += &format!(" ({last} {})", uids[last - 1]);
+            }
+        }
+        parameter
+    }
+}
+
 fn content(number: u64) -> String {
     format!("Subject: {number}\r\n\r\nmessage {number}\r\n")
 }
@@ -328,6 +489,11 @@ fn numbers(set: &str) -> Vec<u32> {
 fn uid_in(items: &str) -> Option<u32> {
     let (_, rest) = items.split_once("UID ")?;
     rest.split([' ', ')']).next()?.parse().ok()
+}
+
+fn modseq_in(items: &str) -> Option<u64> {
+    let (_, rest) = items.split_once("MODSEQ (")?;
+    rest.split_once(')')?.0.parse().ok()
 }
 
 fn flags_in(items: &str) -> Option<BTreeSet<String>> {

@@ -4,13 +4,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hikyaku_directory::{Account, Directory, DomainEntry, Entry, PasswordHash, Passwords};
+use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode, Services, Start, serve};
-use hikyaku_mailstore::Quota;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
-use hikyaku_testkit::{ManualClock, SeededRandom, TestStore};
-use hikyaku_types::{Address, Clock, Domain, NodeId, RisingIds};
+use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
+use hikyaku_types::{Clock, NodeId, RisingIds};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
@@ -127,7 +126,7 @@ fn services(mail: &TestStore) -> Services {
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        directory: Arc::new(directory()),
+        directory: directory(mail),
         // Another node than the one that delivers, so that no id is given twice.
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock: Arc::new(ManualClock::at(mail.clock.now())),
@@ -135,22 +134,15 @@ fn services(mail: &TestStore) -> Services {
     }
 }
 
-fn directory() -> Directory {
-    let random = SeededRandom::new(1);
-    let password = PasswordHash::of(b"secret", &random).expect("a hash");
-    let entry = |name: &str, home, quota| Entry {
-        account: Account {
-            home,
-            address: Address::parse(name).expect("an address"),
-            quota: Quota(quota),
-            pool: Quota(None),
-        },
-        aliases: Vec::new(),
-        password: password.clone(),
-    };
-    let domain = DomainEntry { name: Domain::parse("example.org").expect("a domain"), tag_separator: None };
-    let entries = [entry("ann@example.org", ann(), Some(QUOTA)), entry("bob@example.org", bob(), None)];
-    Directory::new([domain], entries, Passwords::new(2), &random).expect("a directory")
+fn directory(mail: &TestStore) -> Arc<Directory> {
+    let test = TestDirectory::new(mail);
+    mail.block_on(async {
+        test.tenant(ann().tenant, None).await;
+        test.domain(ann().tenant, "example.org").await;
+        test.account(ann(), &["ann@example.org"], Some(QUOTA), "secret").await;
+        test.account(bob(), &["bob@example.org"], None, "secret").await;
+    });
+    test.directory
 }
 
 /// A certificate for `localhost`, and the authority that vouches for it.

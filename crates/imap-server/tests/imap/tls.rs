@@ -15,7 +15,7 @@ both_engines! {
 fn nobody_signs_in_in_clear(mail: TestStore) {
     let server = Server::new(mail);
     crate::script::play(
-        "S: * OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE STARTTLS LOGINDISABLED] …
+        "S: * OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE STARTTLS LOGINDISABLED] …
          C: a LOGIN ann@example.org secret
          S: a NO [PRIVACYREQUIRED] …
          C: b AUTHENTICATE PLAIN AGFubkBleGFtcGxlLm9yZwBzZWNyZXQ=
@@ -35,7 +35,7 @@ fn starttls(mail: TestStore) {
     let offered = client.ok("CAPABILITY").untagged;
     assert_eq!(
         String::from_utf8_lossy(&offered[0]),
-        "* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN",
+        "* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE AUTH=PLAIN",
         "no STARTTLS any more"
     );
     assert!(client.command("STARTTLS").tagged.starts_with("BAD"), "once is enough");

@@ -217,6 +217,16 @@ impl Reply {
         with_status(452, 2, 2, "Mailbox full")
     }
 
+    /// 552: over quota for so long that nobody seems to tidy up.
+    pub fn mailbox_full_for_long() -> Self {
+        with_status(552, 2, 2, "Mailbox full for days")
+    }
+
+    /// 450: it is there, and does not receive mail now.
+    pub fn mailbox_unavailable() -> Self {
+        with_status(450, 2, 1, "Mailbox not available now, try again later")
+    }
+
     /// 550: neither is the domain ours nor the client signed in.
     pub fn relaying_denied() -> Self {
         with_status(550, 7, 1, "Relaying denied")
@@ -230,6 +240,16 @@ impl Reply {
     /// 450: too much from this client or to this mailbox for now.
     pub fn rate_limited() -> Self {
         with_status(450, 7, 1, "Too much for now, try again later")
+    }
+
+    /// 451: this customer has as much mail under way as it may.
+    pub fn recipient_busy() -> Self {
+        with_status(451, 3, 2, "Too much mail for this recipient now, try again later")
+    }
+
+    /// 451: this server has as much mail under way as it can.
+    pub fn busy() -> Self {
+        with_status(451, 3, 2, "Too much to do now, try again later")
     }
 
     /// 550: refused by a rule of ours.
@@ -288,6 +308,16 @@ impl Reply {
     /// 554: RFC 5321 section 6.3.
     pub fn routing_loop() -> Self {
         with_status(554, 4, 6, "Routing loop: too many Received fields")
+    }
+
+    /// 550: submission with an address in this header field that is not the account's.
+    pub fn author_not_yours(field: &str) -> Self {
+        with_status(550, 7, 1, &format!("You may not send with this address in {field}"))
+    }
+
+    /// 554: the message was delivered to this recipient before.
+    pub fn delivery_loop() -> Self {
+        with_status(554, 4, 6, "Routing loop: this message was delivered to its recipient before")
     }
 
     /// 451: our own fault; nothing was stored.
@@ -382,6 +412,8 @@ mod tests {
         for (reply, wire) in [
             (Reply::mailbox_unknown(), "550 5.1.1 No such mailbox\r\n"),
             (Reply::mailbox_full(), "452 4.2.2 Mailbox full\r\n"),
+            (Reply::mailbox_full_for_long(), "552 5.2.2 Mailbox full for days\r\n"),
+            (Reply::mailbox_unavailable(), "450 4.2.1 Mailbox not available now, try again later\r\n"),
             (Reply::content_too_large(), "552 5.3.4 Message too large\r\n"),
             (Reply::bare_line_end(), "550 5.6.11 Lines must end with CRLF\r\n"),
             (Reply::sign_in_failed(), "535 5.7.8 Name or password wrong\r\n"),

@@ -1,0 +1,325 @@
+//! Part *flood*: how a customer fares while its neighbour is flooded, and what connections
+//! cost that do nothing.
+//!
+//! The server is ours, on loopback, in this process, on a store in a scratch folder; clients
+//! come from many addresses of 127.0.0.0/8. Those of the idle part are another process, so
+//! that the memory measured is the server's alone.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use hikyaku_directory::Directory;
+use hikyaku_mailstore::KeyCleaner;
+use hikyaku_net::{Limits as Connections, Listener, Shutdown};
+use hikyaku_smtp_proto::Listener as Kind;
+use hikyaku_smtp_server::{Isolation, Limits, Metrics, Mode, Services, serve, settings};
+use hikyaku_testkit::{TestDirectory, TestStore};
+use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::mail::Writer;
+use crate::measure::own_memory;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Connections that flood the neighbour.
+    #[arg(long, default_value_t = 64)]
+    flooding: u8,
+    /// Messages of the customer that is measured.
+    #[arg(long, default_value_t = 300)]
+    messages: u32,
+    /// Connections that do nothing.
+    #[arg(long, default_value_t = 20_000)]
+    idle: u64,
+    /// Opens connections to this address and waits for the end of standard input: what this
+    /// program starts itself as.
+    #[arg(long, hide = true)]
+    connect_to: Option<SocketAddr>,
+}
+
+/// What the neighbour is flooded with.
+#[derive(Debug, Clone, Copy)]
+enum Flood {
+    Nothing,
+    /// Messages of 4 KB, as fast as they are taken.
+    Messages,
+    /// Recipients that do not exist.
+    Guesses,
+    /// Transactions that are opened and left open.
+    Slow,
+}
+
+const NEIGHBOUR: &str = "ann@example.org";
+const CUSTOMER: &str = "carol@example.net";
+/// Messages of the measured customer come so far apart.
+const PAUSE: Duration = Duration::from_millis(10);
+/// File descriptors that are needed beside connections.
+const OTHER_FILES: u64 = 200;
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
+    if let Some(address) = arguments.connect_to {
+        return hold_connections(address, arguments.idle);
+    }
+    let server = Server::start();
+    let quiet = server.measure(arguments, Flood::Nothing)?;
+    for flood in [Flood::Messages, Flood::Guesses, Flood::Slow] {
+        let flooded = server.measure(arguments, flood)?;
+        println!(
+            "flood, {} connections, {flood:?}: p95 {:.1} ms, {:.1} ms above quiet (goal: at most 200)",
+            arguments.flooding,
+            flooded.as_secs_f64() * 1e3,
+            (flooded.as_secs_f64() - quiet.as_secs_f64()) * 1e3,
+        );
+    }
+    idle(&server, arguments, files.maximum.map_or(u64::MAX, |most| most.saturating_sub(OTHER_FILES)))
+}
+
+/// The server, and the runtime of its clients.
+struct Server {
+    /// Its runtime has the server's tasks.
+    _mail: TestStore,
+    address: SocketAddr,
+    clients: tokio::runtime::Runtime,
+    _shutdown: Shutdown,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mail = TestStore::sqlite();
+        let shutdown = Shutdown::new();
+        let ending = shutdown.ending();
+        let address = mail.block_on(async {
+            let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
+            tokio::spawn(cleaning);
+            let mut smtp = settings("mx.example".parse().expect("a domain"), Kind::Mx, false);
+            smtp.limits.transactions = u32::MAX;
+            smtp.limits.refused_recipients = u32::MAX;
+            let largest = usize::try_from(smtp.limits.size_bytes).expect("it fits");
+            let services = Services {
+                store: Arc::clone(&mail.store),
+                content: Arc::clone(&mail.content),
+                directory: directory(&mail).await,
+                keys,
+                ids: Arc::new(RisingIds::new(NodeId::new(2).expect("a node"))),
+                clock: Arc::new(SystemClock),
+                random: Arc::new(SystemRandom),
+                isolation: Arc::new(Isolation::new(Limits::default(), largest, Metrics::default())),
+            };
+            let mode = Mode { settings: Arc::new(smtp), tls: None };
+            let any = "127.0.0.1:0".parse().expect("an address");
+            let listener =
+                Listener::bind(any, "smtp", Connections::default(), b"").await.expect("a free port");
+            let address = listener.address().expect("it is bound");
+            tokio::spawn(listener.run(ending, move |it| serve(it, mode.clone(), services.clone())));
+            address
+        });
+        let clients = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Self { _mail: mail, address, clients: clients.expect("a runtime"), _shutdown: shutdown }
+    }
+
+    /// The customer's p95 from MAIL to the reply to its content.
+    fn measure(&self, arguments: &Arguments, flood: Flood) -> anyhow::Result<Duration> {
+        let (address, is_over) = (self.address, Arc::new(AtomicBool::new(false)));
+        let (taken, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let mut mails = Writer::new(1);
+        let mut waited = self.clients.block_on(async {
+            let flooding: Vec<_> = (0..arguments.flooding)
+                .map(|number| {
+                    let (is_over, taken, refused) =
+                        (Arc::clone(&is_over), Arc::clone(&taken), Arc::clone(&refused));
+                    let source = Ipv4Addr::new(127, 0, 1, number);
+                    tokio::spawn(async move {
+                        let done = flood_one(flood, address, source, &is_over, &taken, &refused).await;
+                        // A connection that is cut off is part of it.
+                        drop(done);
+                    })
+                })
+                .collect();
+            let mut waited = Vec::new();
+            let mut client = Client::connect(address, Ipv4Addr::new(127, 0, 2, 1)).await?;
+            for _ in 0..arguments.messages {
+                tokio::time::sleep(PAUSE).await;
+                let (content, _) = mails.mail(4096);
+                let began = Instant::now();
+                let reply = client.send(CUSTOMER, &content).await?;
+                ensure!(reply.starts_with("250"), "the customer is refused: {reply}");
+                waited.push(began.elapsed());
+            }
+            is_over.store(true, Ordering::Relaxed);
+            for task in flooding {
+                task.await?;
+            }
+            anyhow::Ok(waited)
+        })?;
+        waited.sort_unstable();
+        let part = |percent: usize| waited[waited.len() * percent / 100];
+        println!(
+            "{flood:?}: customer p50 {:.1} ms, p95 {:.1} ms, worst {:.1} ms; of the flood {} were taken, {} refused",
+            part(50).as_secs_f64() * 1e3,
+            part(95).as_secs_f64() * 1e3,
+            waited[waited.len() - 1].as_secs_f64() * 1e3,
+            taken.load(Ordering::Relaxed),
+            refused.load(Ordering::Relaxed),
+        );
+        Ok(part(95))
+    }
+}
+
+async fn directory(mail: &TestStore) -> Arc<Directory> {
+    let test = TestDirectory::new(mail);
+    for (number, domain, address) in [(1, "example.org", NEIGHBOUR), (2, "example.net", CUSTOMER)] {
+        let home = TestStore::home(number, 10 * number);
+        test.tenant(home.tenant, None).await;
+        test.domain(home.tenant, domain).await;
+        test.account(home, &[address], None, "secret").await;
+    }
+    test.directory
+}
+
+/// One connection after the other, until it is over.
+async fn flood_one(
+    flood: Flood,
+    address: SocketAddr,
+    source: Ipv4Addr,
+    is_over: &AtomicBool,
+    taken: &AtomicU64,
+    refused: &AtomicU64,
+) -> anyhow::Result<()> {
+    let mut mails = Writer::new(u64::from(source.to_bits()));
+    let mails: Vec<_> = (0..64).map(|_| mails.mail(4096).0).collect();
+    let mut count = 0usize;
+    while !is_over.load(Ordering::Relaxed) {
+        let mut client = Client::connect(address, source).await?;
+        while !is_over.load(Ordering::Relaxed) {
+            count += 1;
+            let reply = match flood {
+                Flood::Nothing => return Ok(()),
+                Flood::Messages => {
+                    let content = [&mails[count % 64][..], format!("{count}\r\n").as_bytes()].concat();
+                    client.send(NEIGHBOUR, &content).await
+                }
+                Flood::Guesses => client.open(&format!("guess{count}@example.org")).await,
+                Flood::Slow => {
+                    client.open(NEIGHBOUR).await?;
+                    taken.fetch_add(1, Ordering::Relaxed);
+                    while !is_over.load(Ordering::Relaxed) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    return Ok(());
+                }
+            };
+            let Ok(reply) = reply else { break };
+            let counter = if reply.starts_with("250") { taken } else { refused };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}
+
+/// What so many connections cost that have said hello and do nothing.
+fn idle(server: &Server, arguments: &Arguments, most: u64) -> anyhow::Result<()> {
+    let count = arguments.idle.min(most);
+    let before = own_memory()?;
+    let address = server.address.to_string();
+    let count_text = count.to_string();
+    let mut clients = Command::new(std::env::current_exe()?)
+        .args(["flood", "--connect-to", &address, "--idle", &count_text])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut ready = [0];
+    clients.stdout.take().context("a pipe")?.read_exact(&mut ready)?;
+    let after = own_memory()?;
+    drop(clients.stdin.take());
+    clients.wait()?;
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    println!(
+        "idle: {count} connections{}: {:.0} MiB resident, {:.0} before, {:.1} KiB each; 20,000 would take {:.0} MiB (goal: under 500)",
+        if count < arguments.idle { " (as many as this process may have)" } else { "" },
+        mib(after),
+        mib(before),
+        (after - before) as f64 / 1024.0 / count as f64,
+        mib(before) + mib(after - before) * 20_000.0 / count as f64,
+    );
+    Ok(())
+}
+
+/// Opens so many connections, says that they are there, and keeps them.
+fn hold_connections(address: SocketAddr, count: u64) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connections = Vec::new();
+        for number in 0..count {
+            // A source may have a hundred.
+            let [.., high, low] = (number / 90).to_be_bytes();
+            connections.push(Client::connect(address, Ipv4Addr::new(127, 3, high, low)).await?);
+        }
+        println!("ready");
+        // Until the other end of the pipe is closed.
+        std::io::stdin().read_to_end(&mut Vec::new())?;
+        Ok(())
+    })
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    /// Connects from this address, and says hello.
+    async fn connect(address: SocketAddr, source: Ipv4Addr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        let stream = socket.connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut client = Self(BufReader::with_capacity(512, stream));
+        let greeting = client.reply().await?;
+        ensure!(greeting.starts_with("220"), "{greeting}");
+        client.command("EHLO client.example\r\n").await?;
+        Ok(client)
+    }
+
+    /// One message; the reply that ended it.
+    async fn send(&mut self, to: &str, content: &[u8]) -> anyhow::Result<String> {
+        let reply = self.open(to).await?;
+        if !reply.starts_with("250") {
+            return Ok(reply);
+        }
+        self.command("DATA\r\n").await?;
+        self.0.get_mut().write_all(content).await?;
+        self.command(".\r\n").await
+    }
+
+    /// Opens a mail transaction; the reply to RCPT.
+    async fn open(&mut self, to: &str) -> anyhow::Result<String> {
+        self.command("RSET\r\n").await?;
+        self.command("MAIL FROM:<flood@client.example>\r\n").await?;
+        self.command(&format!("RCPT TO:<{to}>\r\n")).await
+    }
+
+    async fn command(&mut self, line: &str) -> anyhow::Result<String> {
+        self.0.get_mut().write_all(line.as_bytes()).await?;
+        self.reply().await
+    }
+
+    /// The last line of the next reply.
+    async fn reply(&mut self) -> anyhow::Result<String> {
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).await? == 0 {
+                bail!("the server closed the connection");
+            }
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(line);
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Decisions, one after the other, as transcripts; and properties of all of them.
+
+mod property;
+mod rig;
+mod transcript;

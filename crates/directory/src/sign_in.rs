@@ -1,0 +1,233 @@
+//! Signing in: a name, which is any address of an account, and a password or app password.
+//!
+//! Invariants:
+//! - a wrong password takes the time of one hash, whoever's it would be, and all failures say
+//!   the same;
+//! - the authentication cache spares the hash and nothing else: who may come in from where is
+//!   decided before this is asked, each time.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hikyaku_store::{Scope, Sql, StoreError};
+use hikyaku_types::{AccountId, Actor, Address, Service};
+
+use crate::credential::{
+    AppPassword, AppPasswordDigest, AppPasswordRecord, Entrance, HashingError, LastUse, LookupId,
+    PasswordCheck, PasswordHash, Services,
+};
+use crate::facts::{CredentialFacts, read_credentials};
+use crate::kind::Kind;
+use crate::kind::credential::CredentialKind;
+use crate::log::Cached;
+use crate::object::State;
+use crate::request::{Action, Named, NewSecret};
+use crate::resolve::Account;
+use crate::{DIRECTORY, Directory};
+
+/// Why somebody may not sign in. All look the same from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    /// No such account, not its password, or suspended.
+    #[error("name or password wrong")]
+    Refused,
+    /// It cannot be checked now.
+    #[error("sign-in cannot be checked now")]
+    Unavailable,
+}
+
+impl From<StoreError> for SignInError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a sign-in could not be checked");
+        Self::Unavailable
+    }
+}
+
+/// Where somebody wants to come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// By which service.
+    pub entrance: Entrance,
+    /// From which address.
+    pub source: IpAddr,
+}
+
+const USED: Sql = Sql::new("UPDATE credential SET used_at = $2 WHERE id = $1");
+
+impl Directory {
+    /// Checks a name and a password.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: &[u8],
+        attempt: &Attempt,
+    ) -> Result<Arc<Account>, SignInError> {
+        let found = match name.trim().parse::<Address>() {
+            Ok(address) => self.account_of(&address).await?,
+            Err(_) => None,
+        };
+        let credentials = match &found {
+            Some((account, _)) => self.credentials(account.home.account).await?,
+            None => Arc::from([]),
+        };
+        let account = found.filter(|(_, state)| *state == State::Active).map(|(account, _)| account);
+        let is_right = self.opens_by_app_password(&credentials, password, attempt).await?
+            || self.opens_by_password(account.as_ref(), &credentials, password).await?;
+        account.filter(|_| is_right).map(Arc::new).ok_or(SignInError::Refused)
+    }
+
+    /// Long enough not to be guessed, so checked at once. Without a match nothing is lost: it
+    /// may be a password that looks like one.
+    async fn opens_by_app_password(
+        &self,
+        credentials: &[CredentialFacts],
+        password: &[u8],
+        attempt: &Attempt,
+    ) -> Result<bool, SignInError> {
+        let Some(typed) = AppPassword::parse(password) else { return Ok(false) };
+        let id = typed.id();
+        let found = credentials.iter().find(|one| one.prefix.as_deref() == Some(id.as_str()));
+        let Some(credential) = found.filter(|one| one.state == State::Active) else { return Ok(false) };
+        let Some(record) = app_password(credential, id) else { return Ok(false) };
+        if !record.is_of(self.app_passwords().await?, &typed) {
+            return Ok(false);
+        }
+        let LastUseNow(now) = LastUseNow::of(self, attempt);
+        if let Err(refusal) = record.admits(&now) {
+            tracing::info!(credential = %credential.id, %refusal, "an app password was refused");
+            return Ok(false);
+        }
+        if record.is_worth_noting(&now) {
+            self.note_use(credential, now.at).await;
+        }
+        Ok(true)
+    }
+
+    /// The password itself, from the cache or by its hash.
+    async fn opens_by_password(
+        &self,
+        account: Option<&Account>,
+        credentials: &[CredentialFacts],
+        password: &[u8],
+    ) -> Result<bool, SignInError> {
+        let is_password = |one: &&CredentialFacts| {
+            one.fields.kind == CredentialKind::Password && one.state == State::Active
+        };
+        let credential = account.and_then(|_| credentials.iter().find(is_password));
+        let hash = credential.and_then(|credential| PasswordHash::parse(&credential.secret.0).ok());
+        let (Some(account), Some(credential), Some(hash)) = (account, credential, hash) else {
+            // As long as a wrong password takes.
+            self.check(&self.nobody, password).await?;
+            return Ok(false);
+        };
+        let (id, now) = (account.home.account, self.clock.now());
+        if self.known.knows(id, credential.version, password, now) {
+            return Ok(true);
+        }
+        match self.check(&hash, password).await? {
+            PasswordCheck::No => Ok(false),
+            PasswordCheck::Matches { needs_rehash } => {
+                self.known.succeeded(id, credential.version, password, now);
+                if needs_rehash {
+                    self.replace_hash(credential, password).await;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    async fn check(&self, hash: &PasswordHash, password: &[u8]) -> Result<PasswordCheck, SignInError> {
+        self.passwords.check(hash, password).await.map_err(|error| {
+            tracing::warn!(%error, "a password was not checked");
+            SignInError::Unavailable
+        })
+    }
+
+    /// An imported hash is replaced by one of ours while its password is known. The sign-in
+    /// does not depend on it.
+    async fn replace_hash(&self, credential: &CredentialFacts, password: &[u8]) {
+        let replaced = async {
+            let hash = self.passwords.make(password, &*self.random).await.map_err(|error| match error {
+                HashingError::Unavailable(error) => error.to_string(),
+                HashingError::Password(error) => error.to_string(),
+            })?;
+            let object = Named { kind: Kind::Credential, name: credential.id.to_string(), tenant: None };
+            let action = Action::Change {
+                object,
+                version: Some(credential.version),
+                rename: None,
+                fields: Vec::new(),
+                secret: Some(NewSecret::Hash(hash.as_str().to_owned())),
+            };
+            let reason = Some("an imported hash was replaced at a sign-in".into());
+            let actor = Actor::Service(Service::Directory);
+            let job = self.prepare(actor, &actor.to_string(), action, reason).await;
+            let job = job.map_err(|error| error.to_string())?;
+            self.carry_out(job, false).await.map_err(|error| error.to_string())
+        };
+        if let Err::<_, String>(error) = replaced.await {
+            tracing::warn!(credential = %credential.id, error, "an imported hash was not replaced");
+        }
+    }
+
+    async fn note_use(&self, credential: &CredentialFacts, at: hikyaku_types::Timestamp) {
+        let (id, Ok(scope)) = (credential.id, Scope::control(&DIRECTORY)) else { return };
+        let write =
+            self.store.write(scope, "directory.used", move |tx| tx.execute(USED, &[id.into(), at.into()]));
+        match write.await {
+            Ok(_) => {
+                let account = credential.fields.account.map(|account| account.0.as_i64());
+                self.caches.forget(&account.map(Cached::Credentials).into_iter().collect::<Vec<_>>());
+            }
+            Err::<_, StoreError>(error) => {
+                tracing::warn!(credential = %id, %error, "the use of an app password was not noted");
+            }
+        }
+    }
+
+    async fn credentials(&self, account: AccountId) -> Result<Arc<[CredentialFacts]>, StoreError> {
+        if let Some(known) = self.fresh().and_then(|caches| caches.credentials.get(&account)) {
+            return Ok(known);
+        }
+        let mark = self.caches.mark();
+        let found = self.read("directory.credentials", move |tx| read_credentials(tx, account)).await?;
+        let found: Arc<[CredentialFacts]> = found.into();
+        self.caches.keep(mark, |caches| caches.credentials.insert(account, Arc::clone(&found)));
+        Ok(found)
+    }
+}
+
+struct LastUseNow(LastUse);
+
+impl LastUseNow {
+    fn of(directory: &Directory, attempt: &Attempt) -> Self {
+        let Attempt { entrance, source } = *attempt;
+        Self(LastUse { at: directory.clock.now(), source, entrance })
+    }
+}
+
+/// An app password as it is stored.
+fn app_password(credential: &CredentialFacts, id: LookupId) -> Option<AppPasswordRecord> {
+    let digest = blake3::Hash::from_hex(&credential.secret.0).ok()?;
+    let fields = &credential.fields;
+    let all = || Entrance::ALL.into_iter().fold(Services::NONE, Services::with);
+    let named = fields.services.iter().fold(Services::NONE, |set, service| set.with(service.0));
+    Some(AppPasswordRecord {
+        id,
+        digest: AppPasswordDigest::from_bytes(*digest.as_bytes()),
+        scram: None,
+        name: fields.title.as_str().into(),
+        services: if fields.services.is_empty() { all() } else { named },
+        sources: fields.sources.iter().map(|network| network.0).collect(),
+        expires: fields.expires.map(|day| day.0.end()),
+        last_use: credential.used_at.map(|at| LastUse {
+            at,
+            // Where from is in the history of sign-ins; here only the time counts.
+            source: IpAddr::from([0, 0, 0, 0]),
+            entrance: Entrance::Imap,
+        }),
+    })
+}

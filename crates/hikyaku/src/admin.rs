@@ -1,0 +1,74 @@
+//! `hikyaku admin …`: the operator's command line.
+//!
+//! A command line becomes a [`Request`](hikyaku_directory::Request) (`command`, `parse`), is
+//! asked of the running server or, when none runs, of the databases themselves (`way`), and
+//! its answer is printed (`print`). Nothing is decided here: the directory decides.
+//!
+//! Exit codes: 0 done, 1 refused, 2 the command line is wrong, 3 it may work later.
+
+mod command;
+mod parse;
+mod place;
+mod print;
+mod refusal;
+mod secret;
+mod socket;
+mod way;
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use hikyaku_directory::{Action, Answer};
+
+pub(crate) use command::command;
+pub(crate) use socket::{AdminSocket, serve_admin};
+
+use parse::Parsed;
+use refusal::Refusal;
+use way::Way;
+
+/// Runs a parsed command line; prints its answer, or why there is none.
+pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    let json = matches.get_flag("json");
+    match carry_out(matches, json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            eprintln!("{}", if json { refusal.json() } else { format!("error: {}", refusal.text) });
+            refusal.exit_code()
+        }
+    }
+}
+
+fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
+    let place = place::find(matches)?;
+    let mut parsed = parse::command(matches)?;
+    // Before anything is opened: a server need not wait for somebody who types.
+    parsed.add_secret(secret::read(&parsed.secret)?);
+    let mut way = Way::open(&place)?;
+    loop {
+        let answer = way.ask(&parsed.request)?;
+        print(&answer, json)?;
+        match next_page(&parsed, &answer) {
+            Some(after) => parsed.turn_to(after),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn print(answer: &Answer, json: bool) -> Result<(), Refusal> {
+    if json {
+        let line = serde_json::to_string(answer).map_err(|error| Refusal::failed(&error))?;
+        println!("{line}");
+    } else {
+        print!("{}", print::answer(answer));
+    }
+    Ok(())
+}
+
+/// Where `--all` goes on.
+fn next_page(parsed: &Parsed, answer: &Answer) -> Option<(String, i64)> {
+    match (&parsed.request.action, answer) {
+        (Action::List { .. }, Answer::Objects { next, .. }) if parsed.all => next.clone(),
+        _ => None,
+    }
+}

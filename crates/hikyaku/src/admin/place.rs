@@ -1,0 +1,33 @@
+//! Which installation is meant.
+
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use hikyaku_store::Location;
+
+use super::refusal::Refusal;
+use crate::settings;
+
+/// Where a package keeps it.
+const USUAL: &str = "/var/lib/hikyaku";
+
+/// An installation.
+pub(super) struct Place {
+    pub(super) data: PathBuf,
+    pub(super) location: Location,
+}
+
+pub(super) fn find(matches: &ArgMatches) -> Result<Place, Refusal> {
+    if let Some(config) = matches.get_one::<PathBuf>("config") {
+        let (settings, _) = settings::load(config).map_err(|error| Refusal::place(format!("{error:#}")))?;
+        return Ok(Place { data: settings.data, location: settings.location });
+    }
+    let data = matches.get_one::<PathBuf>("data").cloned();
+    let data = data.or_else(|| std::env::var_os("HIKYAKU_DATA").map(PathBuf::from));
+    let data = data.unwrap_or_else(|| USUAL.into());
+    let location = match matches.get_one::<String>("postgres") {
+        Some(url) => Location::Postgres { url: url.clone() },
+        None => Location::Folder(data.clone()),
+    };
+    Ok(Place { data, location })
+}

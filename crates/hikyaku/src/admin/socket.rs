@@ -1,0 +1,131 @@
+//! The socket of a running server: a line of JSON asks, a line of JSON answers.
+//!
+//! Trust: whoever opens it runs the platform, so its file is for its owner alone, and the
+//! peer must be root or the user that the server runs as.
+//! Invariant: a request that is too long, or a peer that says nothing, ends the connection.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hikyaku_directory::{Answer, Directory, Request};
+use hikyaku_types::Actor;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::refusal::Refusal;
+
+/// The longest request: lists of a thousand addresses fit.
+const LONGEST: u64 = 1 << 20;
+const SILENCE: Duration = Duration::from_secs(60);
+/// Connections at once.
+const MOST: usize = 32;
+
+/// What a line of the server says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
+pub(super) enum Reply {
+    Answer(Answer),
+    Error(Refusal),
+}
+
+/// An open socket. Its file goes when this does.
+#[derive(Debug)]
+pub(crate) struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// Where it is in a data folder.
+pub(super) fn path(data: &Path) -> PathBuf {
+    data.join("admin.sock")
+}
+
+impl AdminSocket {
+    /// Opens it in a data folder, whose lock the caller holds: a file that is there already
+    /// was left by a server that was killed.
+    pub(crate) fn open(data: &Path) -> io::Result<Self> {
+        let path = path(data);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path })
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve_admin(socket: AdminSocket, directory: Arc<Directory>) {
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() >= MOST {
+            running.join_next().await;
+        }
+        match socket.listener.accept().await {
+            Ok((stream, _)) => {
+                let directory = Arc::clone(&directory);
+                running.spawn(async move {
+                    if let Err(error) = converse(stream, &directory).await {
+                        tracing::debug!(%error, "an administrator's connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, "the administration socket cannot accept");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        while running.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(mut stream: UnixStream, directory: &Directory) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    if peer != 0 && peer != own {
+        tracing::warn!(uid = peer, "somebody without the right opened the administration socket");
+        return Ok(());
+    }
+    let who = format!("operator (user {peer})");
+    let (read, mut write) = stream.split();
+    let mut lines = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        let mut limited = (&mut lines).take(LONGEST);
+        let read = limited.read_until(b'\n', &mut line);
+        let silent = |_| io::Error::from(io::ErrorKind::TimedOut);
+        if timeout(SILENCE, read).await.map_err(silent)?? == 0 || line.last() != Some(&b'\n') {
+            return Ok(());
+        }
+        let reply = answer(directory, &who, &line).await;
+        let mut reply = serde_json::to_vec(&reply)?;
+        reply.push(b'\n');
+        timeout(SILENCE, write.write_all(&reply)).await.map_err(silent)??;
+    }
+}
+
+async fn answer(directory: &Directory, who: &str, line: &[u8]) -> Reply {
+    let request: Request = match serde_json::from_slice(line) {
+        Ok(request) => request,
+        Err(error) => return Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
+    };
+    match directory.execute_as(Actor::Operator, who, request).await {
+        Ok(answer) => Reply::Answer(answer),
+        Err(error) => Reply::Error(Refusal::from(&error)),
+    }
+}

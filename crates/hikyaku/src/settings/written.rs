@@ -1,0 +1,214 @@
+//! What the operator writes: every setting there is, in the order of the reference page.
+//!
+//! A new setting is a line here and its use in `program.rs`; `make settings-page` puts it into
+//! `docs/settings.md`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hikyaku_types::Domain;
+
+use super::kind::{Addresses, Bytes, Domains, LogFormat, LogLevel, Secret};
+use super::section::{Given, Needed, section};
+use crate::listen::Door;
+
+section! {
+    /// These stand at the top of the file, above every `[section]`.
+    struct Written {
+        /// What the server calls itself in greetings, EHLO and `Received:`. The name that
+        /// its address has in the DNS, forward and back, and that a certificate covers.
+        host_name: Needed<Domain>;
+        /// The data folder: lock, large contents, and the databases unless they are in
+        /// PostgreSQL. On a local disk; `hikyaku migrate` makes it.
+        data: Needed<PathBuf>;
+        log: Log;
+        database: Database;
+        certificate: Vec<Certificate>;
+        listen: Listen;
+        connections: Connections;
+        smtp: Smtp;
+        imap: Imap;
+        passwords: Passwords;
+    }
+}
+
+section! {
+    /// What is written to standard error. The environment variable `HIKYAKU_LOG` is
+    /// stronger than `level` and can tell parts apart: `info,hikyaku_smtp_server=debug`.
+    struct Log {
+        /// Lines for people, or one JSON object a line.
+        format: Given<LogFormat> = "text";
+        /// This and what is graver.
+        level: Given<LogLevel> = "info";
+    }
+}
+
+section! {
+    /// Where mail and everything else is kept. Without `postgres` or `postgres_file`, in
+    /// SQLite files in the data folder.
+    struct Database {
+        /// URL of the PostgreSQL database: `postgresql://user@host/name`. One with a password
+        /// belongs into a file of its own: see `postgres_file`.
+        postgres: Option<Given<Secret>>;
+        /// A file with that URL and nothing else, which only the server can read.
+        postgres_file: Option<Given<PathBuf>>;
+        /// Connections to PostgreSQL, for each of control, access and shard.
+        connections: Given<usize> = 16, from 1 to 500;
+        /// Threads that read SQLite, for each of control, access and shard.
+        readers: Given<usize> = 4, from 1 to 64;
+        /// Memory for the pages that the writer of a SQLite file uses most.
+        writer_cache: Given<Bytes> = "64 MiB", from "1 MiB" to "64 GiB";
+        /// The same for each of its readers.
+        reader_cache: Given<Bytes> = "16 MiB", from "1 MiB" to "64 GiB";
+        /// Calls that may wait for a database. Those beyond get a temporary error: mail is
+        /// deferred.
+        waiting: Given<usize> = 16_384, from 128 to 1_000_000;
+        /// Calls of one tenant that may wait for a database.
+        waiting_each: Given<usize> = 1_024, from 16 to 1_000_000;
+    }
+}
+
+section! {
+    /// A certificate with its key. They are read again when the process gets SIGHUP
+    /// (`systemctl reload hikyaku`), and within a minute after the files have changed.
+    /// Without any there is no STARTTLS, and `submissions` and `imaps` cannot listen. The
+    /// first is for clients that name no host, or one that no certificate covers.
+    struct Certificate {
+        /// PEM file with the certificate and, below it, those of its issuers: what ACME
+        /// clients call `fullchain.pem`.
+        chain: Needed<PathBuf>;
+        /// PEM file with the certificate's private key. Nobody but the server should be
+        /// able to read it.
+        key: Needed<PathBuf>;
+        /// The names that clients ask for to get this certificate. Without this setting,
+        /// those that stand in it; for one with a wildcard they must be written here.
+        names: Option<Given<Domains>>;
+    }
+}
+
+section! {
+    /// Where connections are taken. What is not named is not opened. `0.0.0.0` stands for
+    /// every IPv4 address of the machine, `[::]` for every IPv6 address and, where Linux
+    /// is not told otherwise, every IPv4 address too.
+    struct Listen {
+        /// Mail from other servers; port 25.
+        smtp: Option<Given<Addresses>>;
+        /// Mail from users, TLS by STARTTLS; port 587.
+        submission: Option<Given<Addresses>>;
+        /// Mail from users, under TLS from the first byte; port 465.
+        submissions: Option<Given<Addresses>>;
+        /// Mailboxes, TLS by STARTTLS; port 143.
+        imap: Option<Given<Addresses>>;
+        /// Mailboxes, under TLS from the first byte; port 993.
+        imaps: Option<Given<Addresses>>;
+        /// Mail from mail servers that trust us and that we trust (RFC 2033): who reaches this
+        /// listener delivers without being asked who it is. Loopback or a closed network only.
+        lmtp: Option<Given<Addresses>>;
+        /// Take passwords in clear: for tests. Refused unless every listener is on a loopback
+        /// address.
+        plain_sign_in_without_tls: Given<bool> = false;
+    }
+}
+
+impl Listen {
+    /// What stands at each door.
+    pub(crate) fn doors(&self) -> [(Door, &Option<Given<Addresses>>); 6] {
+        let Self { smtp, submission, submissions, imap, imaps, lmtp, plain_sign_in_without_tls: _ } = self;
+        [
+            (Door::Smtp, smtp),
+            (Door::Submission, submission),
+            (Door::Submissions, submissions),
+            (Door::Imap, imap),
+            (Door::Imaps, imaps),
+            (Door::Lmtp, lmtp),
+        ]
+    }
+}
+
+section! {
+    /// How many connections there may be. Those beyond are told so and hung up on; under
+    /// TLS they are only hung up on.
+    struct Connections {
+        /// Connections of one listener. Each takes a file descriptor.
+        most: Given<usize> = 25_000, from 1 to 1_000_000;
+        /// Connections of one listener from one source: an IPv4 address or an IPv6 /64.
+        most_each: Given<usize> = 100, from 1 to 1_000_000;
+        /// How long sessions may take to end when the process does.
+        drain: Given<Duration> = "4s", from "0s" to "10m";
+    }
+}
+
+section! {
+    /// Bounds of SMTP sessions, on `smtp`, `submission` and `submissions`.
+    struct Smtp {
+        /// Largest message.
+        message_size: Given<Bytes> = "50 MiB", from "64 KiB" to "1 GiB";
+        /// Memory for messages that are coming in, over all sessions: what finds no room
+        /// waits. It is never less than two of the largest messages.
+        memory: Given<Bytes> = "512 MiB", from "1 MiB" to "1 TiB";
+        /// Longest line of a message, without its end. Without this setting there is no
+        /// bound: RFC 5321 says 998, and much mail has more.
+        line: Option<Given<Bytes>>, from "998 B" to "1 GiB";
+        /// `Received:` fields of a message: more are a loop.
+        received_fields: Given<u32> = 100, from 20 to 10_000;
+        /// Recipients of one message. RFC 5321 asks for 100 at least.
+        recipients: Given<usize> = 100, from 100 to 10_000;
+        /// Refused recipients in one session.
+        refused_recipients: Given<u32> = 100, from 1 to 1_000_000;
+        /// Messages in one session.
+        messages: Given<u32> = 100, from 1 to 4_294_967_295;
+        /// Commands that were mistakes in one session.
+        errors: Given<u32> = 20, from 1 to 1_000_000;
+        /// Commands without mail (NOOP, RSET, VRFY, EHLO …) since the last message.
+        idle_commands: Given<u32> = 100, from 5 to 4_294_967_295;
+        /// Failed sign-ins in one session.
+        failed_sign_ins: Given<u32> = 3, from 1 to 1_000;
+        timeouts: SmtpTimeouts;
+    }
+}
+
+section! {
+    /// How long SMTP clients may be silent, and how long they are let wait. RFC 5321
+    /// section 4.5.3.2 asks servers for five minutes between commands.
+    struct SmtpTimeouts {
+        /// For the next command.
+        command: Given<Duration> = "5m", from "1s" to "1h";
+        /// For the first byte of a message.
+        content_start: Given<Duration> = "2m", from "1s" to "1h";
+        /// For the next bytes of a message.
+        content: Given<Duration> = "3m", from "1s" to "1h";
+        /// For a whole mail transaction, however busy the client is.
+        transaction: Given<Duration> = "30m", from "1m" to "4h";
+        /// For TLS to be there after STARTTLS.
+        start_tls: Given<Duration> = "1m", from "1s" to "1h";
+        /// For our own answer about a client, sender or recipient: then it is a temporary
+        /// error. Clients wait five minutes.
+        answer: Given<Duration> = "4m", from "1s" to "1h";
+        /// For our own delivery of a message. Clients wait ten minutes.
+        commit: Given<Duration> = "9m", from "1s" to "1h";
+    }
+}
+
+section! {
+    /// Bounds of IMAP sessions, on `imap` and `imaps`.
+    struct Imap {
+        /// Largest message that APPEND takes.
+        message_size: Given<Bytes> = "50 MiB", from "64 KiB" to "1 GiB";
+        /// How long a client may be silent. RFC 9051 section 5.4 asks for 30 minutes at
+        /// least.
+        silence: Given<Duration> = "31m", from "30m" to "1d";
+        /// The same before it has signed in.
+        silence_before_sign_in: Given<Duration> = "1m", from "1s" to "1h";
+        /// Commands that were mistakes in one session.
+        errors: Given<u32> = 50, from 1 to 1_000_000;
+    }
+}
+
+section! {
+    /// How passwords are checked.
+    struct Passwords {
+        /// Passwords that are checked at the same time, the others wait: each takes a
+        /// processor and 19 MiB for some tens of milliseconds.
+        at_once: Given<usize> = 2, from 1 to 256;
+    }
+}

@@ -1,0 +1,287 @@
+//! Answers from the network: one resolver for the whole program, with DNSSEC and a cache.
+//!
+//! Validation is ours, unless the resolver runs on this machine (a loopback address): such a
+//! resolver is part of the installation, is asked over no network, and validates itself.
+//! An answer whose signatures are wrong is no answer: [`DnsError::ServFail`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError as HickoryError, NetError};
+use hickory_resolver::proto::dnssec::Proof;
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::{TokioResolver, proto, system_conf};
+
+use super::cache::Cache;
+use super::{Data, Dns, DnsError, Kind, Records};
+use crate::Name;
+
+/// How long one question to one server may take. Two servers or attempts fit into the time
+/// of one message.
+const QUESTION: Duration = Duration::from_secs(4);
+
+/// Answers that the library keeps, mostly keys of DNSSEC: few, as they can be large.
+const LIBRARY_CACHE: u64 = 1024;
+
+/// Questions under way on one TCP connection; beyond, the library fails them at once. Large
+/// answers are fetched that way, and a flood of them must not make others fail.
+const TCP_QUESTIONS: usize = 1024;
+
+/// How long "there is nothing" holds when its proof does not say.
+const NEGATIVE_AGE: Duration = Duration::from_secs(60);
+
+/// The resolver that all checks share. It is made within a Tokio runtime.
+pub struct Network {
+    resolver: TokioResolver,
+    cache: Mutex<Cache>,
+}
+
+/// Why there is no resolver.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// `/etc/resolv.conf` is missing or cannot be understood.
+    #[error("cannot read which resolvers this machine uses")]
+    System(#[source] NetError),
+    /// Nobody to ask.
+    #[error("this machine's settings name no resolver")]
+    NoServer,
+    /// The library would not start.
+    #[error("cannot set up the resolver")]
+    Start(#[source] NetError),
+}
+
+impl Network {
+    /// Asks the resolvers that this machine is set up for.
+    pub fn system() -> Result<Self, NetworkError> {
+        let (config, options) = system_conf::read_system_conf().map_err(NetworkError::System)?;
+        if config.name_servers().is_empty() {
+            return Err(NetworkError::NoServer);
+        }
+        Self::start(config, options)
+    }
+
+    /// Asks the resolver at this address and port.
+    pub fn at(address: SocketAddr) -> Result<Self, NetworkError> {
+        let mut server = NameServerConfig::udp_and_tcp(address.ip());
+        for connection in &mut server.connections {
+            connection.port = address.port();
+        }
+        Self::start(ResolverConfig::from_name_servers(vec![server]), ResolverOpts::default())
+    }
+
+    fn start(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NetworkError> {
+        let is_local = |server: &NameServerConfig| server.ip.is_loopback();
+        options.validate = !config.name_servers().iter().all(is_local);
+        options.timeout = QUESTION;
+        options.attempts = 2;
+        options.cache_size = LIBRARY_CACHE;
+        options.max_active_requests = TCP_QUESTIONS;
+        // Names of mail are names of DNS, whatever this machine calls its neighbours.
+        options.use_hosts_file = ResolveHosts::Never;
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
+        let resolver = builder.build().map_err(NetworkError::Start)?;
+        Ok(Self { resolver, cache: Mutex::default() })
+    }
+
+    /// The answer, and how long it holds.
+    async fn ask(&self, name: &Name, kind: Kind) -> (Result<Records, DnsError>, Duration) {
+        let Some(asked) = to_library(name) else { return (Err(DnsError::NoName), Duration::ZERO) };
+        match self.resolver.lookup(asked, type_of(kind)).await {
+            Ok(found) => {
+                let age = found.valid_until().saturating_duration_since(Instant::now());
+                (records_of(&found, kind), age)
+            }
+            Err(error) => reason_of(&error),
+        }
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").finish_non_exhaustive()
+    }
+}
+
+impl Dns for Network {
+    async fn look_up(&self, name: &Name, kind: Kind) -> Result<Records, DnsError> {
+        let kept = self.cache.lock().ok().and_then(|mut cache| cache.get(name, kind, Instant::now()));
+        if let Some(answer) = kept {
+            return answer;
+        }
+        let (answer, age) = self.ask(name, kind).await;
+        if let Ok(mut cache) = self.cache.lock() {
+            cache.put(name, kind, &answer, Instant::now(), age);
+        }
+        answer
+    }
+}
+
+/// The absolute name, label by label: SPF makes labels that a zone file would escape.
+fn to_library(name: &Name) -> Option<proto::rr::Name> {
+    let mut asked = proto::rr::Name::from_labels(name.as_str().split('.').map(str::as_bytes)).ok()?;
+    asked.set_fqdn(true);
+    Some(asked)
+}
+
+/// `None` of the root, and of a name that we would not write ourselves.
+fn from_library(name: &proto::rr::Name) -> Option<Name> {
+    let labels: Option<Vec<&str>> = name.iter().map(|label| std::str::from_utf8(label).ok()).collect();
+    let labels = labels?;
+    // A dot inside of a label would make it two.
+    if labels.iter().any(|label| label.contains('.')) {
+        return None;
+    }
+    Name::parse(&labels.join("."))
+}
+
+fn type_of(kind: Kind) -> RecordType {
+    match kind {
+        Kind::A => RecordType::A,
+        Kind::Aaaa => RecordType::AAAA,
+        Kind::Mx => RecordType::MX,
+        Kind::Ptr => RecordType::PTR,
+        Kind::Txt => RecordType::TXT,
+    }
+}
+
+fn records_of(found: &Lookup, kind: Kind) -> Result<Records, DnsError> {
+    let answers = found.answers();
+    if answers.iter().any(|record| record.proof == Proof::Bogus) {
+        return Err(DnsError::ServFail);
+    }
+    let records: Records = answers.iter().filter_map(|record| data_of(record, kind)).collect();
+    if records.is_empty() { Err(DnsError::NoData) } else { Ok(records) }
+}
+
+fn data_of(record: &Record, kind: Kind) -> Option<Data> {
+    match (kind, &record.data) {
+        (Kind::A, RData::A(address)) => Some(Data::Address(IpAddr::V4(address.0))),
+        (Kind::Aaaa, RData::AAAA(address)) => Some(Data::Address(IpAddr::V6(address.0))),
+        (Kind::Mx, RData::MX(mx)) => {
+            Some(Data::Mx { preference: mx.preference, exchange: from_library(&mx.exchange) })
+        }
+        (Kind::Ptr, RData::PTR(ptr)) => from_library(&ptr.0).map(Data::Ptr),
+        (Kind::Txt, RData::TXT(txt)) => Some(Data::Txt(txt.txt_data.concat().into())),
+        _ => None,
+    }
+}
+
+/// Why there are no records, and how long that holds.
+fn reason_of(error: &NetError) -> (Result<Records, DnsError>, Duration) {
+    let void = |code: ResponseCode| match code {
+        ResponseCode::NXDomain => DnsError::NoName,
+        ResponseCode::NoError => DnsError::NoData,
+        _ => DnsError::ServFail,
+    };
+    let reason = match error {
+        NetError::Dns(HickoryError::NoRecordsFound(none)) => {
+            let age = none.negative_ttl.map_or(NEGATIVE_AGE, |seconds| Duration::from_secs(seconds.into()));
+            return (Err(void(none.response_code)), age);
+        }
+        NetError::Dns(HickoryError::Nsec { response, proof, .. }) if *proof != Proof::Bogus => {
+            return (Err(void(response.response_code)), NEGATIVE_AGE);
+        }
+        NetError::Timeout => DnsError::Timeout,
+        _ => DnsError::ServFail,
+    };
+    (Err(reason), Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::net::UdpSocket;
+
+    #[test]
+    fn names_go_to_the_library_and_back() {
+        for text in ["example.org", "_dmarc.example.org", "a\\b.example", "x*y;z.example"] {
+            let name = Name::parse(text).unwrap();
+            assert_eq!(from_library(&to_library(&name).unwrap()), Some(name), "{text}");
+        }
+        assert_eq!(from_library(&proto::rr::Name::root()), None);
+        let inner_dot = proto::rr::Name::from_labels([&b"a.b"[..], b"example"]).unwrap();
+        assert_eq!(from_library(&inner_dot), None);
+    }
+
+    /// A name server of one zone: answers TXT questions until it is dropped, and counts them.
+    async fn server() -> (SocketAddr, Arc<AtomicUsize>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 1500];
+            while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+                count.fetch_add(1, Ordering::Relaxed);
+                socket.send_to(&reply(&buffer[..length]), peer).await.unwrap();
+            }
+        });
+        (address, asked)
+    }
+
+    /// RFC 1035 section 4.1: the header, the question, and the record that the first letter
+    /// of its name asks for.
+    fn reply(query: &[u8]) -> Vec<u8> {
+        let question_end = 12 + query[12..].iter().position(|&octet| octet == 0).unwrap() + 5;
+        let text: &[u8] = b"\x08v=spf1 -\x03all";
+        let (rcode, answer) = match query[13] {
+            b't' => (0, Some(text)),
+            b'n' => (3, None),
+            b'e' => (0, None),
+            _ => (2, None),
+        };
+        let mut reply = query[..question_end].to_vec();
+        // Answer, recursion available; one question, perhaps one answer, nothing else.
+        reply[2..12].copy_from_slice(&[0x81, 0x80 | rcode, 0, 1, 0, u8::from(answer.is_some()), 0, 0, 0, 0]);
+        if let Some(text) = answer {
+            // The name is that of the question; TXT, IN, 60 seconds.
+            reply.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, text.len() as u8]);
+            reply.extend(text);
+        }
+        reply
+    }
+
+    #[tokio::test]
+    async fn answers_of_a_server_and_of_the_cache() {
+        let (address, asked) = server().await;
+        let network = Network::at(address).unwrap();
+        let text: Records = [Data::Txt((*b"v=spf1 -all").into())].into();
+        for (name, expected, is_kept) in [
+            ("text.example", Ok(text), true),
+            ("nothing.example", Err(DnsError::NoName), true),
+            ("empty.example", Err(DnsError::NoData), true),
+            ("broken.example", Err(DnsError::ServFail), false),
+        ] {
+            let name = Name::parse(name).unwrap();
+            assert_eq!(network.look_up(&name, Kind::Txt).await, expected, "{name}");
+            let before = asked.load(Ordering::Relaxed);
+            assert_eq!(network.look_up(&name, Kind::Txt).await, expected, "{name}");
+            assert_eq!(asked.load(Ordering::Relaxed) == before, is_kept, "{name}");
+        }
+    }
+
+    // The library does not hear that nobody listens: it waits until its time is over.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_there_is_a_failure_and_no_answer() {
+        let address = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let network = Network::at(address).unwrap();
+        let answer = network.look_up(&Name::parse("example.org").unwrap(), Kind::A).await;
+        assert!(answer.is_err_and(|error| !error.is_void()));
+    }
+
+    #[tokio::test]
+    async fn who_validates() {
+        for (address, expected) in [("127.0.0.1:53", false), ("[::1]:5353", false), ("192.0.2.1:53", true)] {
+            let network = Network::at(address.parse().unwrap()).unwrap();
+            assert_eq!(network.resolver.options().validate, expected, "{address}");
+        }
+    }
+}

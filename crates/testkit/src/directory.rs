@@ -1,0 +1,96 @@
+//! A directory on the store of a test, filled by the ordinary requests, with ids that tests
+//! choose.
+
+use std::sync::Arc;
+
+use hikyaku_directory::{
+    Action, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, NewSecret, PasswordHash, Passwords,
+    Request,
+};
+use hikyaku_store::AccountHome;
+use hikyaku_types::{Actor, NodeId, RisingIds, TenantId};
+
+use crate::{SeededRandom, TestStore};
+
+/// A directory that is being filled.
+#[derive(Debug)]
+pub struct TestDirectory {
+    /// The directory.
+    pub directory: Arc<Directory>,
+}
+
+/// Sets a field.
+pub fn set(name: &str, value: impl Into<String>) -> FieldEdit {
+    (name.to_owned(), Edit::Set(value.into()))
+}
+
+impl TestDirectory {
+    /// An empty one.
+    pub fn new(mail: &TestStore) -> Self {
+        let directory = Directory::new(
+            Arc::clone(&mail.store),
+            Arc::new(RisingIds::new(NodeId::new(3).expect("3 is a node"))),
+            Arc::clone(&mail.clock) as _,
+            Arc::new(SeededRandom::new(9)),
+            Passwords::new(2),
+            CacheSizes::default(),
+        );
+        Self { directory: Arc::new(directory.expect("a directory")) }
+    }
+
+    /// Creates, as the operator.
+    pub async fn create(
+        &self,
+        kind: Kind,
+        name: &str,
+        id: Option<String>,
+        tenant: Option<TenantId>,
+        fields: Vec<FieldEdit>,
+    ) {
+        let tenant = tenant.map(|tenant| tenant.to_string());
+        let action = Action::Create { kind, name: Some(name.to_owned()), id, tenant, fields, secret: None };
+        self.execute(action).await;
+    }
+
+    async fn execute(&self, action: Action) {
+        let request = Request { action, reason: None, dry_run: false };
+        // A server that is started again finds what the first one had.
+        match self.directory.execute(Actor::Operator, request).await {
+            Ok(_) | Err(DirectoryError::Taken { .. } | DirectoryError::AddressTaken { .. }) => {}
+            Err(error) => panic!("the directory does not do it: {error}"),
+        }
+    }
+
+    /// A tenant, with a plan of its own whose pool has so many bytes.
+    pub async fn tenant(&self, tenant: TenantId, pool: Option<u64>) {
+        let number = tenant.as_i64();
+        let pool = pool.map_or_else(|| "none".into(), |bytes| bytes.to_string());
+        let plan = format!("plan-{number}");
+        self.create(Kind::Plan, &plan, None, None, vec![set("pool", pool)]).await;
+        let name = format!("tenant-{number}");
+        self.create(Kind::Tenant, &name, Some(tenant.to_string()), None, vec![set("plan", plan)]).await;
+    }
+
+    /// A domain of a tenant.
+    pub async fn domain(&self, tenant: TenantId, name: &str) {
+        self.create(Kind::Domain, name, None, Some(tenant), Vec::new()).await;
+    }
+
+    /// An account with its first and further addresses, and its password.
+    pub async fn account(&self, home: AccountHome, addresses: &[&str], quota: Option<u64>, password: &str) {
+        let quota = quota.map_or_else(|| "none".into(), |bytes| bytes.to_string());
+        let fields = vec![set("addresses", addresses.join(",")), set("quota", quota)];
+        self.create(Kind::Account, addresses[0], Some(home.account.to_string()), Some(home.tenant), fields)
+            .await;
+        let hash = PasswordHash::of(password.as_bytes(), &SeededRandom::new(1)).expect("a hash");
+        let action = Action::Create {
+            kind: Kind::Credential,
+            name: None,
+            id: None,
+            tenant: None,
+            fields: vec![set("account", addresses[0])],
+            secret: Some(NewSecret::Hash(hash.as_str().to_owned())),
+        };
+        self.execute(action).await;
+    }
+}
