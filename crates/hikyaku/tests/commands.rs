@@ -250,7 +250,7 @@ fn an_operator_administers_without_a_server() {
         ("account create tanaka@example.org --addresses info@example.org", "is created"),
         ("alias create sales@example.org --targets tanaka@example.org", "is created"),
         ("account change tanaka@example.org --quota 5GB --dry-run", "quota: none → 5GB\nNothing was changed"),
-        ("account show info@example.org", "addresses      tanaka@example.org, info@example.org"),
+        ("account show info@example.org", "tanaka@example.org, info@example.org\n"),
         ("account list --search TANA", "tanaka@example.org"),
         ("account delete tanaka@example.org", "is deleted, and will be removed after"),
         ("account list", "none"),
