@@ -12,6 +12,10 @@ use super::{HashScheme, PasswordError, bounded, crypt64, number};
 /// About a second; passlib makes hashes of 656,000.
 const MAX_ROUNDS: u64 = 1_000_000;
 
+/// Each round reads the password again, so the two are bounded together: with the most rounds
+/// a password of 128 octets, with the usual 5000 any.
+const MAX_OCTETS_READ: u64 = MAX_ROUNDS * 128;
+
 const DEFAULT_ROUNDS: u32 = 5000;
 
 const MAX_SALT: usize = 16;
@@ -94,7 +98,11 @@ impl Hash {
     }
 
     pub(super) fn matches(&self, password: &[u8]) -> bool {
+        let octets_read = u64::from(self.rounds).saturating_mul(password.len() as u64);
         let Ok(params) = Params::new(self.rounds) else { return false };
+        if octets_read > MAX_OCTETS_READ {
+            return false;
+        }
         let salt = self.salt.as_bytes();
         let computed = match self.scheme {
             HashScheme::Sha512Crypt => crypt64::encode(&sha512_crypt(password, salt, params), &SHA512_ORDER),

@@ -151,6 +151,16 @@ fn hashes_that_would_cost_too_much_are_refused() {
 }
 
 #[test]
+fn many_rounds_over_a_long_password_are_not_computed() {
+    // Python, passlib: sha256_crypt.using(rounds=200_000, salt="ab").hash("x" * 640)
+    let hash = parsed("$5$rounds=200000$ab$IY20Tf.vlyEJm.KHYGKgj/dS1gNI4L6cdFHFUDRUm6D");
+    assert_eq!(hash.check(&[b'x'; 640]), PasswordCheck::Matches { needs_rehash: true });
+    // The same for "x" * 641, which is right and not computed.
+    let hash = parsed("$5$rounds=200000$ab$fuoUIW.T1FyrbBqoRL75L73L3DB8ltninzr2hN91Xg7");
+    assert_eq!(hash.check(&[b'x'; 641]), PasswordCheck::No);
+}
+
+#[test]
 fn malformed_hashes_are_refused_and_never_shown() {
     for text in [
         "",
