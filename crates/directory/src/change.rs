@@ -115,7 +115,8 @@ pub(crate) struct Settling<'j> {
     pub(crate) forget: Vec<Cached>,
 }
 
-const LOCK: TenantSql = TenantSql::new("UPDATE tenant SET changes = changes + 1 WHERE tenant = $1");
+const LOCK: TenantSql =
+    TenantSql::new("UPDATE tenant SET changes = changes + 1 WHERE tenant = $1 AND id = $1");
 const SET_SECRET: TenantSql =
     TenantSql::new("UPDATE credential SET secret = $3, prefix = $4 WHERE tenant = $1 AND id = $2");
 const TENANTS_OF_PLAN: Sql = Sql::new("SELECT name FROM tenant WHERE parent = $1 LIMIT 1");

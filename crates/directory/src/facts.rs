@@ -118,7 +118,8 @@ const TENANT: Sql = Sql::new(
     "SELECT t.state, t.data, p.data FROM tenant t LEFT JOIN plan p ON p.id = t.parent WHERE t.id = $1",
 );
 const CREDENTIALS: Sql = Sql::new(
-    "SELECT id, state, version, data, secret, prefix, used_at FROM credential WHERE parent = $1 LIMIT 200",
+    "SELECT id, state, version, data, secret, prefix, used_at FROM credential
+     WHERE tenant = $1 AND parent = $2 ORDER BY name LIMIT 200",
 );
 
 pub(crate) fn read_lead(tx: &mut ControlTx<'_>, key: &str) -> Result<Option<Lead>, StoreError> {
@@ -180,9 +181,10 @@ pub(crate) fn read_tenant(tx: &mut ControlTx<'_>, id: TenantId) -> Result<Option
 
 pub(crate) fn read_credentials(
     tx: &mut ControlTx<'_>,
+    tenant: TenantId,
     account: AccountId,
 ) -> Result<Vec<CredentialFacts>, StoreError> {
-    tx.rows(CREDENTIALS, &[account.into()], |row| {
+    tx.rows(CREDENTIALS, &[tenant.into(), account.into()], |row| {
         Ok(CredentialFacts {
             id: row.get(0)?,
             state: State::of_number(row.get(1)?),

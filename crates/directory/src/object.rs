@@ -1,6 +1,6 @@
 //! Objects as rows: the same columns and the same statements for every kind.
 
-use hikyaku_store::{ControlTx, Row, Sql, StoreError, TenantSql, TenantTx};
+use hikyaku_store::{ControlTx, Param, Row, Sql, StoreError, TenantSql, TenantTx};
 use hikyaku_types::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -354,6 +354,21 @@ impl Filter {
         (first.number(), last.number())
     }
 
+    /// What both statements that list want, in their order.
+    fn params<'a>(&'a self, pattern: &'a str) -> [Param<'a>; 7] {
+        let (first, last) = self.states();
+        let (name, id) = self.after.as_ref().map_or(("", 0), |(name, id)| (name.as_str(), *id));
+        [
+            name.into(),
+            id.into(),
+            first.into(),
+            last.into(),
+            pattern.into(),
+            self.parent.unwrap_or(0).into(),
+            self.limit().into(),
+        ]
+    }
+
     fn pattern(&self) -> String {
         let mut pattern = String::from("%");
         for c in self.search.as_deref().unwrap_or_default().to_lowercase().chars() {
@@ -371,18 +386,8 @@ impl Filter {
 
 /// A page of a tenant's objects.
 pub(crate) fn list(tx: &mut TenantTx<'_>, kind: Kind, filter: &Filter) -> Result<Vec<Object>, StoreError> {
-    let ((first, last), pattern) = (filter.states(), filter.pattern());
-    let (name, id) = filter.after.as_ref().map_or(("", 0), |(name, id)| (name.as_str(), *id));
-    let params = [
-        name.into(),
-        id.into(),
-        first.into(),
-        last.into(),
-        (&pattern).into(),
-        filter.parent.unwrap_or(0).into(),
-        filter.limit().into(),
-    ];
-    tx.rows(kind.statements().list, &params, |row| read_object(kind, row))
+    let pattern = filter.pattern();
+    tx.rows(kind.statements().list, &filter.params(&pattern), |row| read_object(kind, row))
 }
 
 /// A page of every tenant's objects.
@@ -391,16 +396,6 @@ pub(crate) fn list_anywhere(
     kind: Kind,
     filter: &Filter,
 ) -> Result<Vec<Object>, StoreError> {
-    let ((first, last), pattern) = (filter.states(), filter.pattern());
-    let (name, id) = filter.after.as_ref().map_or(("", 0), |(name, id)| (name.as_str(), *id));
-    let params = [
-        name.into(),
-        id.into(),
-        first.into(),
-        last.into(),
-        (&pattern).into(),
-        filter.parent.unwrap_or(0).into(),
-        filter.limit().into(),
-    ];
-    tx.rows(kind.statements().list_anywhere, &params, |row| read_object(kind, row))
+    let pattern = filter.pattern();
+    tx.rows(kind.statements().list_anywhere, &filter.params(&pattern), |row| read_object(kind, row))
 }

@@ -46,6 +46,7 @@ pub const SCHEMA: Component = Component {
                 changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
             );
             CREATE INDEX account_of_tenant ON account (tenant, name);
+            CREATE INDEX account_dying ON account (until) WHERE until IS NOT NULL;
 
             CREATE TABLE alias (
                 id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
@@ -74,7 +75,7 @@ pub const SCHEMA: Component = Component {
                 changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
             );
             CREATE INDEX role_of_tenant ON role (tenant, name);
-            CREATE INDEX role_of_account ON role (parent);
+            CREATE INDEX role_of_account ON role (tenant, parent, name);
 
             -- secret: a password hash, or the keyed hash of an app password, whose `prefix`
             -- finds it.
@@ -85,7 +86,7 @@ pub const SCHEMA: Component = Component {
                 secret TEXT, prefix {key} UNIQUE, used_at {int}
             );
             CREATE INDEX credential_of_tenant ON credential (tenant, name);
-            CREATE INDEX credential_of_account ON credential (parent);
+            CREATE INDEX credential_of_account ON credential (tenant, parent, name);
 
             -- key: an address key. main: the address that its account is called by.
             CREATE TABLE address (
@@ -93,7 +94,7 @@ pub const SCHEMA: Component = Component {
                 object {int} NOT NULL, main {int} NOT NULL
             ) {clustered};
             CREATE INDEX address_of_tenant ON address (tenant, kind);
-            CREATE INDEX address_in_domain ON address (domain);
+            CREATE INDEX address_of_object ON address (tenant, object);
 
             CREATE TABLE audit (
                 id {int} PRIMARY KEY, tenant {int} NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hikyaku_store::{Scope, Sql, StoreError};
-use hikyaku_types::{AccountId, Actor, Address, Service};
+use hikyaku_types::{Actor, Address, Service, Timestamp};
 
 use crate::credential::{
     AppPassword, AppPasswordDigest, AppPasswordRecord, Entrance, HashingError, LastUse, LookupId,
@@ -70,7 +70,7 @@ impl Directory {
             Err(_) => None,
         };
         let credentials = match &found {
-            Some((account, _)) => self.credentials(account.home.account).await?,
+            Some((account, _)) => self.credentials(account).await?,
             None => Arc::from([]),
         };
         let account = found.filter(|(_, state)| *state == State::Active).map(|(account, _)| account);
@@ -95,7 +95,7 @@ impl Directory {
         if !record.is_of(self.app_passwords().await?, &typed) {
             return Ok(false);
         }
-        let LastUseNow(now) = LastUseNow::of(self, attempt);
+        let now = LastUse { at: self.clock.now(), source: attempt.source, entrance: attempt.entrance };
         if let Err(refusal) = record.admits(&now) {
             tracing::info!(credential = %credential.id, %refusal, "an app password was refused");
             return Ok(false);
@@ -173,7 +173,7 @@ impl Directory {
         }
     }
 
-    async fn note_use(&self, credential: &CredentialFacts, at: hikyaku_types::Timestamp) {
+    async fn note_use(&self, credential: &CredentialFacts, at: Timestamp) {
         let (id, Ok(scope)) = (credential.id, Scope::control(&DIRECTORY)) else { return };
         let write =
             self.store.write(scope, "directory.used", move |tx| tx.execute(USED, &[id.into(), at.into()]));
@@ -188,24 +188,17 @@ impl Directory {
         }
     }
 
-    async fn credentials(&self, account: AccountId) -> Result<Arc<[CredentialFacts]>, StoreError> {
+    async fn credentials(&self, account: &Account) -> Result<Arc<[CredentialFacts]>, StoreError> {
+        let (tenant, account) = (account.home.tenant, account.home.account);
         if let Some(known) = self.fresh().and_then(|caches| caches.credentials.get(&account)) {
             return Ok(known);
         }
         let mark = self.caches.mark();
-        let found = self.read("directory.credentials", move |tx| read_credentials(tx, account)).await?;
+        let found =
+            self.read("directory.credentials", move |tx| read_credentials(tx, tenant, account)).await?;
         let found: Arc<[CredentialFacts]> = found.into();
         self.caches.keep(mark, |caches| caches.credentials.insert(account, Arc::clone(&found)));
         Ok(found)
-    }
-}
-
-struct LastUseNow(LastUse);
-
-impl LastUseNow {
-    fn of(directory: &Directory, attempt: &Attempt) -> Self {
-        let Attempt { entrance, source } = *attempt;
-        Self(LastUse { at: directory.clock.now(), source, entrance })
     }
 }
 

@@ -99,11 +99,6 @@ impl Passwords {
         Ok(check)
     }
 
-    /// Is it the password? `None` if it could not be checked.
-    pub async fn matches(&self, hash: &PasswordHash, password: &[u8]) -> Option<bool> {
-        self.check(hash, password).await.ok().map(|check| check != PasswordCheck::No)
-    }
-
     /// The hash of a new password, or of one whose hash is to be replaced.
     ///
     /// # Errors
