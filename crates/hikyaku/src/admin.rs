@@ -7,12 +7,16 @@
 //! Exit codes: 0 done, 1 refused, 2 the command line is wrong, 3 it may work later.
 
 mod command;
+mod names;
 mod parse;
 mod place;
 mod print;
 mod refusal;
 mod secret;
+mod seed;
 mod socket;
+mod table;
+mod user;
 mod way;
 
 use std::process::ExitCode;
@@ -41,13 +45,17 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
 
 fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     let place = place::find(matches)?;
+    if let Some(("seed", matches)) = matches.subcommand() {
+        return seed::run(matches, &place, json);
+    }
     let mut parsed = parse::command(matches)?;
     // Before anything is opened: a server need not wait for somebody who types.
     parsed.add_secret(secret::read(&parsed.secret)?);
     let mut way = Way::open(&place)?;
+    names::to_ids(&mut way, &mut parsed.request)?;
     loop {
         let answer = way.ask(&parsed.request)?;
-        print(&answer, json)?;
+        print(&mut way, &parsed, &answer, json)?;
         match next_page(&parsed, &answer) {
             Some(after) => parsed.turn_to(after),
             None => return Ok(()),
@@ -55,13 +63,14 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
 }
 
-fn print(answer: &Answer, json: bool) -> Result<(), Refusal> {
+fn print(way: &mut Way, parsed: &Parsed, answer: &Answer, json: bool) -> Result<(), Refusal> {
     if json {
         let line = serde_json::to_string(answer).map_err(|error| Refusal::failed(&error))?;
         println!("{line}");
-    } else {
-        print!("{}", print::answer(answer));
+        return Ok(());
     }
+    let names = names::of(way, answer)?;
+    print!("{}", print::answer(&parsed.request.action, answer, &names, parsed.all));
     Ok(())
 }
 

@@ -196,14 +196,14 @@ fn a_server_serves_what_its_file_says() {
     say(&mut sender, "RCPT TO:<ann@example.org>\r\n", "550 ");
     // Through the running server, which knows it at once.
     let created = admin(&data, "account create ann@example.org --title Ann", "").unwrap();
-    assert!(created.starts_with("account ann@example.org is created (a-"), "{created}");
+    assert!(created.starts_with("account ann@example.org was created; its id is a-"), "{created}");
     let credential = "credential create --account ann@example.org --password-stdin";
     let refused = admin(&data, credential, "ann\n").unwrap_err();
     assert!(refused.contains("password: the password has 3 characters: use at least 10"), "{refused}");
     admin(&data, credential, "a secret of ours\n").unwrap();
     let app = "credential create --account ann@example.org --kind app_password --title phone --services imap";
     let app = admin(&data, app, "").unwrap();
-    let app = app.lines().find_map(|line| line.strip_prefix("  ")).unwrap().to_owned();
+    let app = app.lines().find_map(|line| line.strip_prefix("    ")).unwrap().to_owned();
     say(&mut sender, "RCPT TO:<ann@example.org>\r\n", "250 ");
     say(&mut sender, "DATA\r\n", "354 ");
     say(&mut sender, "Subject: hello\r\n\r\nhi\r\n.\r\n", "250 ");
@@ -229,8 +229,13 @@ fn a_server_serves_what_its_file_says() {
     say(&mut late, "", "* OK");
     say(&mut late, &format!("a LOGIN ann@example.org {app}\r\n"), "a NO");
     let audit = admin(&data, "audit --object account ann@example.org", "").unwrap();
-    assert!(audit.contains("suspend account ann@example.org (unpaid)"), "{audit}");
-    assert!(audit.contains("state: \"active\" → \"suspended\""), "{audit}");
+    assert!(audit.contains("suspend account ann@example.org\n"), "{audit}");
+    assert!(audit.contains("  state   active → suspended\n  reason  unpaid\n"), "{audit}");
+    let seeded = admin(&data, "seed --tenants 3 --accounts 30 --password-stdin", "seeded\n").unwrap();
+    assert!(seeded.starts_with("3 tenants with 30 accounts were made"), "{seeded}");
+    let mut seeded = connect(imap);
+    say(&mut seeded, "", "* OK");
+    say(&mut seeded, "a LOGIN sato.haruto@seed-000001.example seeded\r\n", "a OK");
 
     let stopped = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
     assert!(stopped.success());
@@ -247,14 +252,19 @@ fn an_operator_administers_without_a_server() {
     let data = folder.path().join("data");
     installation(&data);
     for (line, expected) in [
-        ("account create tanaka@example.org --addresses info@example.org", "is created"),
-        ("alias create sales@example.org --targets tanaka@example.org", "is created"),
-        ("account change tanaka@example.org --quota 5GB --dry-run", "quota: none → 5GB\nNothing was changed"),
+        ("account create tanaka@example.org --addresses info@example.org", "was created"),
+        ("alias create sales@example.org --targets tanaka@example.org", "was created"),
+        (
+            "account change tanaka@example.org --quota 5GB --dry-run",
+            "Nothing was changed (--dry-run).\n  quota  none → 5GB\n",
+        ),
         ("account show info@example.org", "tanaka@example.org, info@example.org\n"),
         ("account list --search TANA", "tanaka@example.org"),
-        ("account delete tanaka@example.org", "is deleted, and will be removed after"),
-        ("account list", "none"),
-        ("account undelete tanaka@example.org", "is active"),
+        ("account delete tanaka@example.org", "was deleted; until "),
+        ("account list", "There are none."),
+        ("account undelete tanaka@example.org", "was undeleted."),
+        ("role create --account info@example.org", "role administrator:tanaka@example.org was created"),
+        ("role show administrator:info@example.org", "administrator:tanaka@example.org\n"),
         ("account list --json", "{\"objects\":{\"objects\":[{\"kind\":\"account\""),
     ] {
         let said = admin(&data, line, "").unwrap();
@@ -268,6 +278,7 @@ fn an_operator_administers_without_a_server() {
         ("account create b@example.org --json", "{\"error\":{\"code\":\"limit\""),
         ("plan delete basic", "plan `basic` is in use by the tenant acme"),
         ("account create", "<NAME>"),
+        ("credential show tanaka@example.org", "there is no credential"),
     ] {
         match admin(&data, line, "") {
             Ok(said) => assert!(expected.is_empty(), "{line}: {said}"),
@@ -278,6 +289,39 @@ fn an_operator_administers_without_a_server() {
     let at = format!("--data {}", data.display());
     assert_eq!(codes(&format!("admin account show nobody@example.org {at}")), Some(1));
     assert_eq!(codes(&format!("admin account {at}")), Some(2));
+}
+
+#[test]
+fn a_list_is_read_page_by_page() {
+    let folder = scratch_dir();
+    let data = folder.path().join("data");
+    installation(&data);
+    admin(&data, "seed --tenants 5 --accounts 40", "").unwrap();
+    let again = admin(&data, "seed --tenants 5 --accounts 40", "").unwrap_err();
+    assert!(again.contains("the tenant `seed-000001` is there already"), "{again}");
+    let names = |said: &str| -> Vec<String> {
+        let lines = said.lines().filter_map(|line| line.split_whitespace().next());
+        lines.filter(|name| name.contains('@')).map(str::to_owned).collect()
+    };
+    let all = names(&admin(&data, "account list --all --limit 7", "").unwrap());
+    assert_eq!(all.len(), 40, "{all:?}");
+    let (mut paged, mut line) = (Vec::new(), "account list --limit 7".to_owned());
+    loop {
+        let page = admin(&data, &line, "").unwrap();
+        paged.extend(names(&page));
+        let Some((_, after)) = page.split_once("--after '") else { break };
+        line = format!("account list --limit 7 --after {}", after.split('\'').next().unwrap());
+    }
+    assert_eq!(paged, all);
+}
+
+#[test]
+fn a_wrong_folder_is_told_and_not_made() {
+    let folder = scratch_dir();
+    let typo = folder.path().join("typo");
+    let said = admin(&typo, "plan list", "").unwrap_err();
+    assert!(said.contains("there is no folder") && said.contains("hikyaku migrate"), "{said}");
+    assert!(!typo.exists());
 }
 
 #[test]

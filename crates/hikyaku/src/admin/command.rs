@@ -45,6 +45,7 @@ pub(crate) fn command() -> Command {
         .args(general())
         .subcommands(Kind::ALL.map(of_kind))
         .subcommand(audit())
+        .subcommand(seed())
 }
 
 fn about(kind: Kind) -> &'static str {
@@ -331,6 +332,32 @@ fn audit() -> Command {
         limit(),
         Arg::new("before").long("before").value_name("ID").help("Only what was before this line"),
     ])
+}
+
+fn seed() -> Command {
+    let number = |name, help| {
+        Arg::new(name)
+            .long(name)
+            .value_name("N")
+            .required(true)
+            .value_parser(value_parser!(u32).range(1..=10_000_000))
+            .help(help)
+    };
+    Command::new("seed")
+        .about("Fill an installation with invented tenants and accounts, to try and measure it")
+        .args([
+            number("tenants", "So many tenants: most small, a few large"),
+            number("accounts", "So many accounts over all of them"),
+            Arg::new("domain-suffix")
+                .long("domain-suffix")
+                .value_name("DOMAIN")
+                .default_value("example")
+                .help("What all domains end with"),
+            Arg::new("password-stdin")
+                .long("password-stdin")
+                .action(ArgAction::SetTrue)
+                .help("The password of all of them, from standard input; else one is made and shown"),
+        ])
 }
 
 #[cfg(test)]

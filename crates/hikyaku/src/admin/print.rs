@@ -1,185 +1,363 @@
 //! Answers as people read them.
 
-use std::fmt::Write;
-
-use hikyaku_directory::{Answer, AuditLine, State, View};
+use hikyaku_directory::{Action, Answer, AuditLine, Kind, Verb, View};
 use serde_json::Value;
 
-/// The answer, each line ended.
-pub(super) fn answer(answer: &Answer) -> String {
+use super::names::{Names, named};
+use super::table::{clipped, pairs, table};
+
+/// Cells of a column at most; `show` and JSON tell all.
+const CELLS: usize = 44;
+
+/// The text of an answer. With `is_all` the next page follows by itself.
+pub(super) fn answer(action: &Action, answer: &Answer, names: &Names, is_all: bool) -> String {
     match answer {
         Answer::Done { before, after, secret, dry_run } => {
-            done(before.as_ref(), after.as_ref(), secret.as_deref(), *dry_run)
+            let (before, after) = (before.as_ref(), after.as_ref());
+            let mut text = done(verb(action), before, after, *dry_run, names);
+            if let Some(secret) = secret {
+                text.push_str(&format!(
+                    "\n    {secret}\n\nThis is shown once: hand it over, or put it in now.\n"
+                ));
+            }
+            text
         }
-        Answer::Object(view) => shown(view),
+        Answer::Object(view) => object(view, names),
         Answer::Objects { objects, next } => {
-            let mut text = list(objects);
-            if let Some((name, id)) = next {
-                writeln!(text, "There are more: --all, or --after {name}/{id}").unwrap_or_default();
+            let is_over_tenants = matches!(action, Action::List { tenant: None, of: None, .. });
+            let mut text = list(objects, is_over_tenants, names);
+            if let Some((name, id)) = next.as_ref().filter(|_| !is_all) {
+                text.push_str(&format!("\nThere may be more: --after '{name},{id}', or --all.\n"));
             }
             text
         }
         Answer::Audit { lines, next } => {
-            let mut text: String = lines.iter().map(audit).collect();
+            let mut text = match lines.as_slice() {
+                [] => "Nothing was changed.\n".to_owned(),
+                lines => lines.iter().map(|line| audit_line(line, names)).collect(),
+            };
             if let Some(next) = next {
-                writeln!(text, "There are more: --before {next}").unwrap_or_default();
+                text.push_str(&format!("\nThere may be more: --before {next}.\n"));
             }
             text
         }
     }
 }
 
-fn done(before: Option<&View>, after: Option<&View>, secret: Option<&str>, dry_run: bool) -> String {
-    let mut text = match (before, after) {
-        (None, Some(after)) => format!("{} {} is created ({})\n", after.kind, after.name, after.id),
-        (Some(before), None) => format!("{} {} is gone\n", before.kind, before.name),
-        (Some(before), Some(after)) if before.state != after.state || after.until.is_some() => {
-            let until = after.until.as_ref();
-            let until = until.map(|until| format!(", and will be removed after {until}")).unwrap_or_default();
-            format!("{} {} is {}{until}\n", after.kind, after.name, after.state.word())
-        }
-        (Some(before), Some(after)) => {
-            let mut text = format!("{} {} is changed, version {}\n", after.kind, after.name, after.version);
-            if before.name != after.name {
-                text.push_str(&format!("  name: {} → {}\n", before.name, after.name));
-            }
-            let old = before.kind.shown(&before.fields);
-            for ((name, was), (_, is)) in old.into_iter().zip(after.kind.shown(&after.fields)) {
-                if was != is {
-                    text.push_str(&format!("  {name}: {was} → {is}\n"));
-                }
-            }
-            text
-        }
-        (None, None) => "nothing was changed\n".into(),
+fn verb(action: &Action) -> Verb {
+    match action {
+        Action::Create { .. } => Verb::Create,
+        Action::Move { verb, .. } => *verb,
+        _ => Verb::Change,
+    }
+}
+
+/// One sentence, and what is different.
+fn done(verb: Verb, before: Option<&View>, after: Option<&View>, dry_run: bool, names: &Names) -> String {
+    let Some(view) = after.or(before) else { return String::new() };
+    let subject = format!("{} {}", view.kind, named(names, &view.name));
+    let differences = match (before, after) {
+        (Some(before), Some(after)) if verb == Verb::Change => differences(before, after, names),
+        _ => Vec::new(),
     };
-    if let Some(secret) = secret {
-        text.push_str(&format!("\n  {secret}\n\nThis is shown once: give it to the device now.\n"));
+    let mut what = done_word(verb).to_owned();
+    if verb == Verb::Change && differences.is_empty() && view.kind == Kind::Credential {
+        what.push_str(": it has another secret");
+    } else if verb == Verb::Change && differences.is_empty() {
+        what.push_str(", but nothing is different");
+    } else if verb == Verb::Delete && after.is_none() {
+        what.push_str(" for good");
+    } else if let Some(until) = view.until.as_deref().filter(|_| verb == Verb::Delete) {
+        what.push_str(&format!("; until {} it can be undeleted", time(until)));
     }
-    if dry_run {
-        text.push_str("Nothing was changed: this was a dry run.\n");
-    }
+    let mut text = match dry_run {
+        true => format!("{subject} would be {what}. Nothing was changed (--dry-run).\n"),
+        false if verb == Verb::Create => format!("{subject} was {what}; its id is {}.\n", view.id),
+        false => format!("{subject} was {what}.\n"),
+    };
+    text.push_str(&pairs(&differences));
     text
 }
 
-fn shown(view: &View) -> String {
-    let mut rows = vec![
-        ("name", view.name.clone()),
-        ("id", view.id.clone()),
-        ("tenant", view.tenant.clone()),
-        ("state", view.state.word().to_owned()),
-        ("version", view.version.to_string()),
-        ("created", view.created.clone()),
-        ("changed", view.changed.clone()),
-    ];
-    rows.extend(view.until.clone().map(|until| ("until", until)));
-    rows.extend(view.kind.shown(&view.fields));
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let row = |(name, value): (&str, String)| format!("{name:<width$}  {value}\n");
-    rows.into_iter().map(row).collect()
-}
-
-fn list(objects: &[View]) -> String {
-    let width = objects.iter().map(|view| view.name.chars().count()).max().unwrap_or(0).min(60);
-    let row = |view: &View| {
-        let state = if view.state == State::Active { "" } else { view.state.word() };
-        let title = view.fields.get("title").and_then(Value::as_str).unwrap_or_default();
-        format!("{:<width$}  {}  {state:<9}  {title}\n", view.name, view.id).trim_end().to_owned() + "\n"
-    };
-    if objects.is_empty() { "none\n".into() } else { objects.iter().map(row).collect() }
-}
-
-fn audit(line: &AuditLine) -> String {
-    let reason = line.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let mut text =
-        format!("{}  {}  {} {} {}{reason}\n", line.at, line.actor, line.action, line.kind, line.name);
-    for (name, was, is) in differences(line.before.as_ref(), line.after.as_ref()) {
-        text.push_str(&format!("    {name}: {was} → {is}\n"));
+fn done_word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "created",
+        Verb::Show | Verb::List => "read",
+        Verb::Change => "changed",
+        Verb::Suspend => "suspended",
+        Verb::Resume => "resumed",
+        Verb::Delete => "deleted",
+        Verb::Undelete => "undeleted",
+        Verb::Purge => "purged",
     }
-    text
 }
 
-/// Fields that differ; of something new or gone there are none.
-fn differences(before: Option<&Value>, after: Option<&Value>) -> Vec<(String, Value, Value)> {
-    let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
+fn differences(before: &View, after: &View, names: &Names) -> Vec<(String, String)> {
     let mut all = Vec::new();
-    let outer = ["name", "state"].map(|name| (name, before.get(name), after.get(name)));
-    for (name, was, is) in outer {
-        all.push((name.to_owned(), was.cloned().unwrap_or_default(), is.cloned().unwrap_or_default()));
+    add_difference(&mut all, "name", &before.name, &after.name, names);
+    add_differences(&mut all, after.kind, Some(&before.fields), Some(&after.fields), names);
+    all
+}
+
+fn add_difference(all: &mut Vec<(String, String)>, name: &str, before: &str, after: &str, names: &Names) {
+    if before != after {
+        let dash = |text: &str| if text.is_empty() { "-".to_owned() } else { named(names, text) };
+        all.push((name.to_owned(), format!("{} → {}", dash(before), dash(after))));
     }
-    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (before.get("data"), after.get("data")) {
-        for (name, is) in new {
-            all.push((name.clone(), old.get(name).cloned().unwrap_or_default(), is.clone()));
+}
+
+fn add_differences(
+    all: &mut Vec<(String, String)>,
+    kind: Kind,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    names: &Names,
+) {
+    // Against the fields of nothing, a new object shows those that are not as they would be.
+    let nothing = Value::Object(serde_json::Map::new());
+    let before = kind.shown(before.unwrap_or(&nothing));
+    let after = kind.shown(after.unwrap_or(&nothing));
+    for (name, after) in &after {
+        let old = before.iter().find(|(old, _)| old == name).map_or("", |(_, text)| text);
+        add_difference(all, name, old, after, names);
+    }
+}
+
+fn object(view: &View, names: &Names) -> String {
+    let mut all = vec![("id".to_owned(), view.id.clone())];
+    let mut add = |name: &str, value: String| all.push((name.to_owned(), value));
+    if !matches!(view.kind, Kind::Plan | Kind::Tenant) {
+        let tenant = named(names, &view.tenant);
+        add("tenant", if tenant == view.tenant { tenant } else { format!("{tenant} ({})", view.tenant) });
+    }
+    add("state", view.state.word().to_owned());
+    if let Some(until) = &view.until {
+        add("kept until", time(until));
+    }
+    add("version", view.version.to_string());
+    add("created", time(&view.created));
+    add("changed", time(&view.changed));
+    for (name, text) in view.kind.shown(&view.fields) {
+        add(name, if text.is_empty() { "-".to_owned() } else { named(names, &text) });
+    }
+    format!("{} {}\n{}", view.kind, named(names, &view.name), pairs(&all))
+}
+
+/// The fields that lists show.
+const fn columns(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Plan => &["title", "pool", "accounts", "largest_mailbox"],
+        Kind::Tenant => &["title", "plan"],
+        Kind::Domain => &["alias_of", "catch_all"],
+        Kind::Account => &["title", "quota", "forward_to"],
+        Kind::Alias => &["targets"],
+        Kind::List | Kind::Group => &["title", "members"],
+        Kind::Role => &["domain"],
+        Kind::Credential => &["kind", "services", "expires"],
+    }
+}
+
+fn list(objects: &[View], is_over_tenants: bool, names: &Names) -> String {
+    let Some(first) = objects.first() else { return "There are none.\n".to_owned() };
+    let columns = columns(first.kind);
+    let has_tenant = is_over_tenants && !matches!(first.kind, Kind::Plan | Kind::Tenant);
+    let mut headings = vec!["name", "state"];
+    headings.extend(has_tenant.then_some("tenant"));
+    headings.extend(columns);
+    let row = |view: &View| {
+        let mut cells = vec![named(names, &view.name), view.state.word().to_owned()];
+        cells.extend(has_tenant.then(|| named(names, &view.tenant)));
+        let shown = view.kind.shown(&view.fields);
+        for column in columns {
+            let text = shown.iter().find(|(name, _)| name == column).map_or("", |(_, text)| text);
+            cells.push(if text.is_empty() { "-".to_owned() } else { clipped(&named(names, text), CELLS) });
+        }
+        cells
+    };
+    table(&headings, &objects.iter().map(row).collect::<Vec<_>>())
+}
+
+fn audit_line(line: &AuditLine, names: &Names) -> String {
+    let mut text = format!(
+        "{}  {}  {} {} {}\n",
+        time(&line.at),
+        line.actor,
+        line.action,
+        line.kind,
+        named(names, &line.name)
+    );
+    let part = |value: &Option<Value>, name: &str| value.as_ref().and_then(|value| value.get(name)).cloned();
+    let word = |value: &Option<Value>, name: &str| {
+        part(value, name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let mut all = Vec::new();
+    if line.before.is_some() && line.after.is_some() {
+        for name in ["name", "state"] {
+            add_difference(&mut all, name, &word(&line.before, name), &word(&line.after, name), names);
         }
     }
-    if let Some(secret) = after.get("secret") {
-        all.push(("secret".into(), Value::Null, secret.clone()));
+    if let Some(kind) = Kind::of_word(&line.kind).filter(|_| line.after.is_some()) {
+        let (before, after) = (part(&line.before, "data"), part(&line.after, "data"));
+        add_differences(&mut all, kind, before.as_ref(), after.as_ref(), names);
     }
-    all.retain(|(_, was, is)| was != is);
-    all
+    if part(&line.after, "secret").is_some() {
+        all.push(("secret".into(), "set anew (never shown)".into()));
+    }
+    if let Some(reason) = &line.reason {
+        all.push(("reason".into(), reason.clone()));
+    }
+    text.push_str(&pairs(&all));
+    text
+}
+
+/// `2026-11-24 09:00:00 UTC` of RFC 3339.
+fn time(text: &str) -> String {
+    let parts = text.split_once('T').and_then(|(day, time)| Some((day, time.get(..8)?)));
+    parts.map_or_else(|| text.to_owned(), |(day, time)| format!("{day} {time} UTC"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use hikyaku_directory::Kind;
+    use hikyaku_directory::{Filter, Named, State};
     use serde_json::json;
 
-    fn view(version: i64, state: State, fields: Value) -> View {
+    use super::*;
+
+    fn account(version: i64, fields: Value) -> View {
         View {
-            kind: Kind::List,
-            id: "l-1".into(),
-            tenant: "t-1".into(),
-            name: "all@example.org".into(),
-            state,
+            kind: Kind::Account,
+            id: "a-000000000002d".into(),
+            tenant: "t-000000000002d".into(),
+            name: "ann@example.org".into(),
+            state: State::Active,
             version,
-            created: "C".into(),
-            changed: "D".into(),
+            created: "2026-11-24T12:00:00.000Z".into(),
+            changed: "2026-11-24T12:00:00.000Z".into(),
             until: None,
             fields,
         }
     }
 
-    #[test]
-    fn what_was_done() {
-        let old = view(1, State::Active, json!({"title": "All"}));
-        let new = view(2, State::Active, json!({"title": "Everybody"}));
-        let away = view(2, State::Suspended, json!({"title": "All"}));
-        let said = |before: Option<&View>, after: Option<&View>, secret: Option<&str>, dry_run| {
-            let (before, after) = (before.cloned(), after.cloned());
-            answer(&Answer::Done { before, after, secret: secret.map(str::to_owned), dry_run })
-        };
-        assert_eq!(said(None, Some(&old), None, false), "list all@example.org is created (l-1)\n");
-        assert_eq!(
-            said(Some(&old), Some(&new), None, true),
-            "list all@example.org is changed, version 2\n  title: All → Everybody\n\
-             Nothing was changed: this was a dry run.\n"
-        );
-        assert_eq!(said(Some(&old), Some(&away), None, false), "list all@example.org is suspended\n");
-        assert_eq!(said(Some(&old), None, None, false), "list all@example.org is gone\n");
-        assert!(said(None, Some(&old), Some("abcd-efgh"), false).contains("\n  abcd-efgh\n"));
+    fn names() -> Names {
+        Names::from([
+            ("t-000000000002d".into(), "acme".into()),
+            ("a-000000000002d".into(), "ann@example.org".into()),
+        ])
+    }
+
+    fn moved(verb: Verb) -> Action {
+        let object = Named { kind: Kind::Account, name: "x".into(), tenant: None };
+        Action::Move { verb, object, version: None }
+    }
+
+    fn said(action: &Action, before: Option<View>, after: Option<View>, dry_run: bool) -> String {
+        answer(action, &Answer::Done { before, after, secret: None, dry_run }, &names(), false)
     }
 
     #[test]
-    fn what_the_audit_log_tells() {
-        let before = json!({"name": "a", "state": "active", "data": {"title": "x", "note": ""}});
-        let after = json!({"name": "a", "state": "suspended", "data": {"title": "y", "note": ""}});
+    fn what_was_done_is_one_sentence() {
+        let account = |fields| Some(account(1, fields));
+        let change = Action::Change {
+            object: Named { kind: Kind::Account, name: "x".into(), tenant: None },
+            version: None,
+            rename: None,
+            fields: Vec::new(),
+            secret: None,
+        };
+        let (small, large) = (json!({ "quota": 5_000_000_000u64 }), json!({ "quota": 10_000_000_000u64 }));
+        let deleted =
+            account(json!({})).map(|view| View { until: Some("2026-12-24T12:00:00.000Z".into()), ..view });
+        let table = [
+            (
+                said(&change, account(small.clone()), account(large), false),
+                "account ann@example.org was changed.\n  quota  5GB → 10GB\n",
+            ),
+            (
+                said(&change, account(small.clone()), account(small), false),
+                "account ann@example.org was changed, but nothing is different.\n",
+            ),
+            (
+                said(&moved(Verb::Suspend), account(json!({})), account(json!({})), true),
+                "account ann@example.org would be suspended. Nothing was changed (--dry-run).\n",
+            ),
+            (
+                said(&moved(Verb::Delete), account(json!({})), deleted, false),
+                "account ann@example.org was deleted; until 2026-12-24 12:00:00 UTC it can be undeleted.\n",
+            ),
+            (
+                said(&moved(Verb::Delete), account(json!({})), None, false),
+                "account ann@example.org was deleted for good.\n",
+            ),
+        ];
+        for (said, expected) in table {
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn one_object() {
+        let view = account(3, json!({ "addresses": ["ann@example.org"], "quota": 5_000_000_000u64 }));
+        let said = answer(&moved(Verb::Show), &Answer::Object(view), &names(), false);
+        for line in [
+            "account ann@example.org\n",
+            "  tenant      acme (t-000000000002d)\n",
+            "  version     3\n",
+            "  quota       5GB\n",
+            "  title       -\n",
+            "  keep_copy   yes\n",
+        ] {
+            assert!(said.contains(line), "{line} in {said}");
+        }
+    }
+
+    #[test]
+    fn a_page_says_how_to_go_on() {
+        let list = Action::List { kind: Kind::Account, tenant: None, of: None, filter: Filter::default() };
+        let objects = vec![account(1, json!({ "title": "Ann" }))];
+        let page = Answer::Objects { objects, next: Some(("ann@example.org".into(), 77)) };
+        let said = answer(&list, &page, &names(), false);
+        assert_eq!(
+            said,
+            "NAME             STATE   TENANT  TITLE  QUOTA  FORWARD_TO\n\
+             ann@example.org  active  acme    Ann    none   -\n\n\
+             There may be more: --after 'ann@example.org,77', or --all.\n"
+        );
+        let none = Answer::Objects { objects: Vec::new(), next: None };
+        assert_eq!(answer(&list, &none, &names(), false), "There are none.\n");
+    }
+
+    #[test]
+    fn a_secret_stands_out() {
+        let done = Answer::Done {
+            before: None,
+            after: Some(account(1, json!({}))),
+            secret: Some("abcd-efgh".into()),
+            dry_run: false,
+        };
+        let said = answer(&moved(Verb::Resume), &done, &names(), false);
+        assert!(said.contains("\n    abcd-efgh\n"), "{said}");
+    }
+
+    #[test]
+    fn the_audit_log_tells_what_is_different() {
         let line = AuditLine {
             id: "u-1".into(),
-            at: "NOW".into(),
-            tenant: "t-1".into(),
-            actor: "operator (user 0)".into(),
+            at: "2026-11-24T12:00:00.123Z".into(),
+            tenant: "t-000000000002d".into(),
+            actor: "operator (unix user root)".into(),
             action: "change".into(),
             kind: "account".into(),
-            object: "a-1".into(),
-            name: "a".into(),
-            reason: Some("asked for".into()),
-            before: Some(before),
-            after: Some(after),
+            object: "a-000000000002d".into(),
+            name: "ann@example.org".into(),
+            reason: Some("asked by phone".into()),
+            before: Some(json!({ "name": "ann@example.org", "state": "active", "data": { "title": "" } })),
+            after: Some(json!({ "name": "ann@example.org", "state": "active", "data": { "title": "Ann" } })),
         };
+        let answered = Answer::Audit { lines: vec![line], next: None };
         assert_eq!(
-            answer(&Answer::Audit { lines: vec![line], next: None }),
-            "NOW  operator (user 0)  change account a (asked for)\n    state: \"active\" → \"suspended\"\n    title: \"x\" → \"y\"\n"
+            answer(&moved(Verb::Show), &answered, &names(), false),
+            "2026-11-24 12:00:00 UTC  operator (unix user root)  change account ann@example.org\n  \
+             title   - → Ann\n  reason  asked by phone\n"
         );
     }
 }

@@ -40,6 +40,11 @@ impl Refusal {
         Self::unavailable(format!("this cannot be done now, try again: {error}"))
     }
 
+    /// May it work later?
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.code == UNAVAILABLE
+    }
+
     /// `{"error":{"code":"taken","text":"…"}}`
     pub(crate) fn json(&self) -> String {
         json!({ "error": self }).to_string()

@@ -18,7 +18,8 @@ pub(super) fn read(from: &SecretFrom) -> Result<Option<NewSecret>, Refusal> {
     })
 }
 
-fn line() -> Result<String, Refusal> {
+/// The first line of standard input.
+pub(super) fn line() -> Result<String, Refusal> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|error| Refusal::failed(&error))?;
     let password = line.trim_end_matches(['\r', '\n']);

@@ -27,12 +27,23 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at once.
 const MOST: usize = 32;
 
+/// What a line of the client asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ask {
+    One(Request),
+    /// In one transaction.
+    Many(Vec<Request>),
+}
+
 /// What a line of the server says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Reply {
     Answer(Answer),
+    /// All of many is done.
+    Done,
     Error(Refusal),
 }
 
@@ -101,7 +112,7 @@ async fn converse(mut stream: UnixStream, directory: &Directory) -> io::Result<(
         tracing::warn!(uid = peer, "somebody without the right opened the administration socket");
         return Ok(());
     }
-    let who = format!("operator (user {peer})");
+    let who = super::user::operator(peer);
     let (read, mut write) = stream.split();
     let mut lines = BufReader::new(read);
     loop {
@@ -120,12 +131,12 @@ async fn converse(mut stream: UnixStream, directory: &Directory) -> io::Result<(
 }
 
 async fn answer(directory: &Directory, who: &str, line: &[u8]) -> Reply {
-    let request: Request = match serde_json::from_slice(line) {
-        Ok(request) => request,
+    let done = match serde_json::from_slice(line) {
+        Ok(Ask::One(request)) => directory.execute_as(Actor::Operator, who, request).await.map(Reply::Answer),
+        Ok(Ask::Many(requests)) => {
+            directory.execute_many(Actor::Operator, who, requests).await.map(|()| Reply::Done)
+        }
         Err(error) => return Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
     };
-    match directory.execute_as(Actor::Operator, who, request).await {
-        Ok(answer) => Reply::Answer(answer),
-        Err(error) => Reply::Error(Refusal::from(&error)),
-    }
+    done.unwrap_or_else(|error| Reply::Error(Refusal::from(&error)))
 }

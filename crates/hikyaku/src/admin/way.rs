@@ -14,7 +14,8 @@ use tokio::runtime::Runtime;
 
 use super::place::Place;
 use super::refusal::Refusal;
-use super::socket::{self, Reply};
+use super::socket::{self, Ask, Reply};
+use super::user;
 use crate::services::Installation;
 
 /// A server that takes longer has something else to do.
@@ -29,10 +30,20 @@ pub(super) struct Direct {
     directory: Arc<Directory>,
     installation: Installation,
     runtime: Runtime,
+    /// Whose name stands in the audit log.
+    who: String,
 }
 
 impl Way {
     pub(super) fn open(place: &Place) -> Result<Self, Refusal> {
+        // The lock makes its folder: a folder that is not there is a mistake here.
+        if !place.data.is_dir() {
+            return Err(Refusal::place(format!(
+                "there is no folder {0}: say where the installation is with --data, or make one with \
+                 `hikyaku migrate --data {0}`",
+                place.data.display()
+            )));
+        }
         match DataLock::take(&place.data) {
             Ok(lock) => Ok(Self::Direct(Box::new(Direct::open(lock, place)?))),
             Err(LockError::Held { .. }) => Self::to_server(place),
@@ -57,15 +68,34 @@ impl Way {
 
     pub(super) fn ask(&mut self, request: &Request) -> Result<Answer, Refusal> {
         match self {
-            Self::Server(stream) => ask_server(stream, request),
+            Self::Server(stream) => match ask_server(stream, &Ask::One(request.clone()))? {
+                Reply::Answer(answer) => Ok(answer),
+                _ => Err(not_understood()),
+            },
             Self::Direct(direct) => direct.ask(request),
+        }
+    }
+
+    /// Makes many changes in one transaction.
+    pub(super) fn ask_many(&mut self, requests: Vec<Request>) -> Result<(), Refusal> {
+        match self {
+            Self::Server(stream) => match ask_server(stream, &Ask::Many(requests))? {
+                Reply::Done => Ok(()),
+                _ => Err(not_understood()),
+            },
+            Self::Direct(direct) => direct.ask_many(requests),
         }
     }
 }
 
-fn ask_server(stream: &mut BufReader<UnixStream>, request: &Request) -> Result<Answer, Refusal> {
+fn not_understood() -> Refusal {
+    Refusal::place("the server answers something else: use the command line of its version")
+}
+
+/// What the server replies, unless it refuses.
+fn ask_server(stream: &mut BufReader<UnixStream>, ask: &Ask) -> Result<Reply, Refusal> {
     let failed = |error: std::io::Error| Refusal::failed(&error);
-    let mut line = serde_json::to_string(request).map_err(|error| Refusal::failed(&error))?;
+    let mut line = serde_json::to_string(ask).map_err(|error| Refusal::failed(&error))?;
     line.push('\n');
     stream.get_mut().write_all(line.as_bytes()).map_err(failed)?;
     let mut reply = String::new();
@@ -73,9 +103,9 @@ fn ask_server(stream: &mut BufReader<UnixStream>, request: &Request) -> Result<A
         return Err(Refusal::place("the server does not talk to this user: be root, or the user it runs as"));
     }
     match serde_json::from_str(&reply) {
-        Ok(Reply::Answer(answer)) => Ok(answer),
         Ok(Reply::Error(refusal)) => Err(refusal),
-        Err(error) => Err(Refusal::failed(&error)),
+        Ok(reply) => Ok(reply),
+        Err(_) => Err(not_understood()),
     }
 }
 
@@ -89,12 +119,17 @@ impl Direct {
             Installation::open_locked(lock, &place.data, &place.location, &options, &mut metrics, &runtime)
                 .map_err(failed)?;
         let directory = installation.directory(2).map_err(failed)?;
-        Ok(Self { directory, installation, runtime })
+        let who = user::operator(rustix::process::getuid().as_raw());
+        Ok(Self { directory, installation, runtime, who })
     }
 
     fn ask(&self, request: &Request) -> Result<Answer, Refusal> {
-        let who = format!("operator (user {})", rustix::process::getuid().as_raw());
-        let asked = self.directory.execute_as(Actor::Operator, &who, request.clone());
+        let asked = self.directory.execute_as(Actor::Operator, &self.who, request.clone());
+        self.runtime.block_on(asked).map_err(|error| Refusal::from(&error))
+    }
+
+    fn ask_many(&self, requests: Vec<Request>) -> Result<(), Refusal> {
+        let asked = self.directory.execute_many(Actor::Operator, &self.who, requests);
         self.runtime.block_on(asked).map_err(|error| Refusal::from(&error))
     }
 }
