@@ -18,13 +18,14 @@ use hikyaku_directory::{
 use hikyaku_net::TlsAcceptor;
 use hikyaku_store::{DataLock, Location, Options, Store};
 use hikyaku_telemetry::Metrics;
-use hikyaku_types::{AccountId, Actor, Clock, Domain, Random, SystemClock, SystemRandom, TenantId};
+use hikyaku_types::{AccountId, Actor, Clock, Domain, SystemClock, SystemRandom, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::bounds::Bounds;
 use crate::listen::{Door, Listeners, Manner};
+use crate::make::password;
 use crate::services::{COMPONENTS, Installation};
 
 #[derive(clap::Args)]
@@ -422,14 +423,6 @@ impl Setup<'_> {
         let request = Request { action, reason: Some("demo".into()), dry_run: false };
         self.0.execute(Actor::Operator, request).await
     }
-}
-
-/// 80 random bits, in letters that are not taken for each other.
-fn password() -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut bits = [0u8; 16];
-    SystemRandom.fill(&mut bits);
-    bits.iter().map(|bits| char::from(LETTERS[usize::from(bits % 32)])).collect()
 }
 
 fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {

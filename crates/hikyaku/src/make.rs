@@ -5,7 +5,7 @@ use std::io::Read;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use hikyaku_directory::PasswordHash;
-use hikyaku_types::SystemRandom;
+use hikyaku_types::{Random, SystemRandom};
 
 /// What to make.
 #[derive(Subcommand)]
@@ -30,4 +30,12 @@ pub(crate) fn run(what: What) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// 80 random bits, in letters that are not taken for each other.
+pub(crate) fn password() -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bits = [0u8; 16];
+    SystemRandom.fill(&mut bits);
+    bits.iter().map(|bits| char::from(LETTERS[usize::from(bits % 32)])).collect()
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use hikyaku_directory::{Action, Edit, Kind, MOST_AT_ONCE, Named, NewSecret, PasswordHash, Request};
-use hikyaku_types::{Domain, Random, SystemRandom};
+use hikyaku_types::{Domain, SystemRandom};
 use serde_json::json;
 
 use super::place::Place;
@@ -109,7 +109,7 @@ pub(super) fn run(matches: &ArgMatches, place: &Place, json: bool) -> Result<(),
     let tenants = tenants(number("tenants"), number("accounts"), suffix)?;
     let password = match matches.get_flag("password-stdin") {
         true => secret::line()?,
-        false => password(),
+        false => crate::make::password(),
     };
     // One hash for all: each takes tens of milliseconds.
     let hash =
@@ -291,14 +291,6 @@ fn person(number: u32, is_japanese: bool) -> (String, String) {
         true => (format!("{surname}.{name}{round}"), format!("{written} {written_name}")),
         false => (format!("{name}.{surname}{round}"), format!("{written_name} {written}")),
     }
-}
-
-/// 80 random bits, in letters that are not taken for each other.
-fn password() -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut bits = [0u8; 16];
-    SystemRandom.fill(&mut bits);
-    bits.iter().map(|bits| char::from(LETTERS[usize::from(bits % 32)])).collect()
 }
 
 #[cfg(test)]
