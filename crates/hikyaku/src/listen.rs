@@ -66,8 +66,8 @@ pub(crate) struct Manner {
     pub(crate) bounds: Bounds,
     /// LMTP also listens on a Unix socket with this path.
     pub(crate) lmtp_socket: Option<PathBuf>,
-    /// Networks whose connections begin with a PROXY header of version 2, by listener.
-    pub(crate) proxies: Vec<(Door, Vec<Network>)>,
+    /// Networks whose connections begin with a PROXY header of version 2.
+    pub(crate) proxies: Vec<Network>,
     /// What becomes of bare CR and LF in content that comes in by SMTP.
     pub(crate) line_ends: LineEnds,
 }
@@ -85,11 +85,6 @@ impl Manner {
             line_ends: LineEnds::Normalise,
         }
     }
-
-    fn proxies_of(&self, door: Door) -> Vec<Network> {
-        let its = self.proxies.iter().filter(|(of, _)| *of == door);
-        its.flat_map(|(_, networks)| networks).copied().collect()
-    }
 }
 
 /// Open listeners.
@@ -98,7 +93,7 @@ pub(crate) struct Listeners {
     shutdown: Shutdown,
     running: JoinSet<()>,
     /// Ended between two of its steps, which are transactions.
-    maintenance: tokio::task::AbortHandle,
+    background: tokio::task::AbortHandle,
 }
 
 impl Listeners {
@@ -127,30 +122,14 @@ impl Listeners {
             usize::try_from(manner.bounds.smtp.size_bytes)?,
         );
         let imap = installation.imap(Arc::clone(directory));
-        let work = {
-            let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
-            let (one, other) = (Arc::clone(directory), Arc::clone(directory));
-            let is_shared = installation.is_shared;
-            let socket =
-                AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
-            let admin = serve_admin(socket, Arc::clone(directory));
-            async move {
-                let keep_up = async {
-                    if is_shared {
-                        maintenance::keep_up(other).await;
-                    }
-                };
-                tokio::join!(maintenance::run(store, content, one), keep_up, admin);
-            }
-        };
         let mut listeners = Self {
             addresses,
             shutdown: Shutdown::new(),
             running: JoinSet::new(),
-            maintenance: tokio::spawn(work).abort_handle(),
+            background: tokio::spawn(background(installation, directory)?).abort_handle(),
         };
         for (door, listener) in bound {
-            let listener = listener.counting(&installation.net_metrics).behind(manner.proxies_of(door));
+            let listener = listener.counting(&installation.net_metrics).behind(manner.proxies.clone());
             let ending = listeners.shutdown.ending();
             match door {
                 Door::Smtp | Door::Submission | Door::Submissions | Door::Lmtp => {
@@ -191,9 +170,31 @@ impl Listeners {
         tracing::info!("ending");
         self.shutdown.begin();
         while self.running.join_next().await.is_some() {}
-        self.maintenance.abort();
+        self.background.abort();
         Ok(())
     }
+}
+
+/// What goes on beside the listeners until it is dropped: maintenance, the socket for
+/// administration, and where nodes share a database, hearing of each other.
+fn background(
+    installation: &Installation,
+    directory: &Arc<Directory>,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
+    let socket =
+        AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
+    let admin = serve_admin(socket, Arc::clone(directory));
+    let maintenance = maintenance::run(store, content, Arc::clone(directory));
+    let (is_shared, directory) = (installation.is_shared, Arc::clone(directory));
+    let keep_up = async move {
+        if is_shared {
+            maintenance::keep_up(directory).await;
+        }
+    };
+    Ok(async {
+        tokio::join!(maintenance, keep_up, admin);
+    })
 }
 
 async fn bind(door: Door, address: SocketAddr, manner: &Manner) -> anyhow::Result<Listener> {

@@ -26,8 +26,11 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     let manner = Manner {
         tls,
         plain_sign_in_without_tls: settings.plain_sign_in_without_tls,
+        lmtp_socket: settings.lmtp_socket,
+        proxies: settings.proxies,
+        line_ends: settings.line_ends,
         bounds: settings.bounds,
-        ..Manner::new(settings.host_name)
+        host_name: settings.host_name,
     };
     runtime.block_on(async {
         let hangup = reload::hangup()?;

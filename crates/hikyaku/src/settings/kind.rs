@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hikyaku_types::Domain;
+use hikyaku_types::{Domain, Network};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -192,6 +192,28 @@ impl Kind for Domains {
     }
 }
 
+impl Kind for Network {
+    const NAME: &'static str = "an IP address or network";
+    const EXAMPLE: &'static str = "\"192.0.2.0/24\"";
+
+    fn read(value: &Value<'_>) -> Result<Self, Wrong> {
+        from_text(value, |text| text.parse().ok())
+    }
+}
+
+/// One network, or several, or none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Networks(pub(crate) Vec<Network>);
+
+impl Kind for Networks {
+    const NAME: &'static str = "an IP address or network, or a list of them";
+    const EXAMPLE: &'static str = "[\"192.0.2.1\", \"2001:db8::/32\"]";
+
+    fn read(value: &Value<'_>) -> Result<Self, Wrong> {
+        list(value).map(Self)
+    }
+}
+
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Secret(pub(crate) String);
@@ -248,4 +270,9 @@ choice! {
         Debug = "debug",
         Trace = "trace",
     }
+}
+
+choice! {
+    /// What becomes of line ends that are none.
+    BareLineEnds: "\"normalise\", \"refuse\"" { Normalise = "normalise", Refuse = "refuse" }
 }

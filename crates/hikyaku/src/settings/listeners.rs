@@ -24,6 +24,10 @@ pub(crate) fn listeners(
                 let remedy = "write a loopback address, or remove `plain_sign_in_without_tls`";
                 findings.mistake(span, &key, what, remedy);
             }
+            if door == Door::Lmtp && !address.ip().is_loopback() {
+                let what = format!("whoever reaches {address} would be believed");
+                findings.mistake(span, &key, what, "write a loopback address, or use `lmtp_socket`");
+            }
             look_for_twins(*address, &open, span, &key, findings);
             open.push((door, *address));
         }
@@ -32,7 +36,7 @@ pub(crate) fn listeners(
             findings.mistake(span, &key, "this needs a certificate", remedy);
         }
     }
-    if open.is_empty() && !findings.spoiled("listen") {
+    if open.is_empty() && listen.lmtp_socket.is_none() && !findings.spoiled("listen") {
         let remedy = "name a listener below a line `[listen]`, such as `smtp = \"0.0.0.0:25\"`";
         findings.mistake(&None, "listen", "nobody could come in", remedy);
     }

@@ -8,15 +8,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hikyaku_net::Limits;
+use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::{Deadlines, Limits as SmtpLimits};
 use hikyaku_smtp_server::Limits as Shared;
 use hikyaku_store::{Location, Options};
 use hikyaku_telemetry::log::Format;
-use hikyaku_types::{Domain, Timestamp};
+use hikyaku_types::{Domain, Network, Timestamp};
 
 use super::certificates::{self, Loaded, Pair};
 use super::findings::Findings;
-use super::kind::{Bytes, LogFormat, LogLevel, Secret};
+use super::kind::{BareLineEnds, Bytes, LogFormat, LogLevel, Networks, Secret};
 use super::listeners::listeners;
 use super::section::{Given, Needed};
 use super::written::{Certificate, Connections, Database, Imap, Log, Passwords, Smtp, SmtpTimeouts, Written};
@@ -33,6 +34,9 @@ pub(crate) struct Settings {
     pub(crate) certificates: Vec<Loaded>,
     pub(crate) listen: Vec<(Door, SocketAddr)>,
     pub(crate) plain_sign_in_without_tls: bool,
+    pub(crate) lmtp_socket: Option<PathBuf>,
+    pub(crate) proxies: Vec<Network>,
+    pub(crate) line_ends: LineEnds,
     pub(crate) bounds: Bounds,
     /// Passwords that are checked at the same time.
     pub(crate) passwords_at_once: usize,
@@ -66,6 +70,12 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
     let host = host_name.as_ref().map(|name| &name.value);
     let certificates = load_certificates(certificate, host, now, findings);
     let plain_sign_in_without_tls = listen.plain_sign_in_without_tls.value;
+    let lmtp_socket = listen.lmtp_socket.as_ref().map(|path| path.value.clone());
+    let Networks(proxies) = listen.proxies.value.clone();
+    let line_ends = match smtp.bare_line_ends.value {
+        BareLineEnds::Normalise => LineEnds::Normalise,
+        BareLineEnds::Refuse => LineEnds::Refuse,
+    };
     let listen = listeners(&listen, has_certificate, findings);
     let Connections { most, most_each, drain } = connections;
     let bounds = Bounds {
@@ -93,6 +103,9 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         certificates,
         listen,
         plain_sign_in_without_tls,
+        lmtp_socket,
+        proxies,
+        line_ends,
         bounds,
         passwords_at_once: at_once.value,
     })
@@ -177,6 +190,7 @@ fn smtp_limits(smtp: &Smtp) -> SmtpLimits {
     let Smtp {
         message_size,
         memory: _,
+        bare_line_ends: _,
         line,
         received_fields,
         recipients,

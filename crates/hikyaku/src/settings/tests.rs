@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_store::{Location, Options};
 use hikyaku_types::Timestamp;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
@@ -316,6 +317,25 @@ fn defaults_are_those_of_the_program() {
     assert_eq!(settings.bounds, Bounds::default());
     assert_eq!(format!("{:?}", settings.store), format!("{:?}", Options::default()));
     assert!(settings.certificates.is_empty() && !settings.plain_sign_in_without_tls);
+}
+
+#[test]
+fn ways_of_mail_from_servers_that_are_believed() {
+    let settings = right(
+        "listen.lmtp = '[::1]:2424'\nlisten.lmtp_socket = '/run/hikyaku/lmtp'\n\
+         listen.proxies = ['192.0.2.0/24', '2001:db8::1']\nsmtp.bare_line_ends = 'refuse'",
+    );
+    assert_eq!(settings.lmtp_socket, Some(PathBuf::from("/run/hikyaku/lmtp")));
+    assert_eq!(settings.proxies, ["192.0.2.0/24", "2001:db8::1"].map(|text| text.parse().unwrap()));
+    assert_eq!(settings.line_ends, LineEnds::Refuse);
+    assert!(right("").proxies.is_empty() && right("").line_ends == LineEnds::Normalise);
+    check(
+        "listen.lmtp = '0.0.0.0:24'\nlisten.proxies = ['192.0.2.1/24']",
+        &[
+            "4:15: mistake: listen.lmtp: whoever reaches 0.0.0.0:24 would be believed: write a loopback address, or use `lmtp_socket`",
+            "5:19: mistake: listen.proxies: this is not an IP address or network: write one such as \"192.0.2.0/24\"",
+        ],
+    );
 }
 
 /// Every setting with its path.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hikyaku_types::Domain;
 
-use super::kind::{Addresses, Bytes, Domains, LogFormat, LogLevel, Secret};
+use super::kind::{Addresses, BareLineEnds, Bytes, Domains, LogFormat, LogLevel, Networks, Secret};
 use super::section::{Given, Needed, section};
 use crate::listen::Door;
 
@@ -101,9 +101,14 @@ section! {
         imap: Option<Given<Addresses>>;
         /// Mailboxes, under TLS from the first byte; port 993.
         imaps: Option<Given<Addresses>>;
-        /// Mail from mail servers that trust us and that we trust (RFC 2033): who reaches this
-        /// listener delivers without being asked who it is. Loopback or a closed network only.
+        /// Mail from a mail server on this machine (RFC 2033), which is believed: loopback
+        /// addresses only.
         lmtp: Option<Given<Addresses>>;
+        /// The same on a Unix socket with this path; who may open its folder may deliver.
+        lmtp_socket: Option<Given<PathBuf>>;
+        /// Proxies in front of us. Connections from them begin with a PROXY header of version
+        /// 2, which says who the client is; it is believed.
+        proxies: Given<Networks> = [];
         /// Take passwords in clear: for tests. Refused unless every listener is on a loopback
         /// address.
         plain_sign_in_without_tls: Given<bool> = false;
@@ -113,7 +118,7 @@ section! {
 impl Listen {
     /// What stands at each door.
     pub(crate) fn doors(&self) -> [(Door, &Option<Given<Addresses>>); 6] {
-        let Self { smtp, submission, submissions, imap, imaps, lmtp, plain_sign_in_without_tls: _ } = self;
+        let Self { smtp, submission, submissions, imap, imaps, lmtp, .. } = self;
         [
             (Door::Smtp, smtp),
             (Door::Submission, submission),
@@ -149,6 +154,9 @@ section! {
         /// Longest line of a message, without its end. Without this setting there is no
         /// bound: RFC 5321 says 998, and much mail has more.
         line: Option<Given<Bytes>>, from "998 B" to "1 GiB";
+        /// CR or LF alone in a message, which are no line ends: made line ends, or the message is
+        /// refused.
+        bare_line_ends: Given<BareLineEnds> = "normalise";
         /// `Received:` fields of a message: more are a loop.
         received_fields: Given<u32> = 100, from 20 to 10_000;
         /// Recipients of one message. RFC 5321 asks for 100 at least.
