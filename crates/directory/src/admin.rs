@@ -139,15 +139,16 @@ impl Directory {
         let finish = move |done: Done| if dry_run { Err(Stop::DryRun(Box::new(done))) } else { Ok(done) };
         let result = if job.actor.may_operate() {
             let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
-            let write =
-                self.store.write(scope, "directory.operate", move |tx| finish(change::operate(tx, &job)?));
+            let write = self
+                .store
+                .write(scope.long(), "directory.operate", move |tx| finish(change::operate(tx, &job)?));
             write.await
         } else {
             // Row-level security sees to it that nothing of another tenant is touched.
             let scope = Scope::tenant(&DIRECTORY, job.tenant).map_err(|_| StoreError::Closed)?;
-            let write = self
-                .store
-                .write(scope, "directory.change", move |tx| finish(change::carry_out(tx, &job, None)?));
+            let write = self.store.write(scope.long(), "directory.change", move |tx| {
+                finish(change::carry_out(tx, &job, None)?)
+            });
             write.await
         };
         match result {

@@ -1,8 +1,8 @@
 //! Objects as those who administer them see them, on both engines.
 
 use hikyaku_directory::{
-    Action, Answer, Attempt, DirectoryError, Edit, Entrance, Filter, Kind, Named, NewSecret, Request,
-    Resolution, State, Verb, View,
+    Action, Answer, Attempt, DirectoryError, Edit, Entrance, Filter, Kind, MOST_AT_ONCE, Named, NewSecret,
+    Request, Resolution, State, Verb, View,
 };
 use hikyaku_testkit::{TestDirectory, TestStore, both_engines, set};
 use hikyaku_types::{Actor, TenantId};
@@ -22,6 +22,9 @@ both_engines! {
     the_audit_log_tells_who_what_and_why
     secrets_are_never_shown
     removal_takes_what_hung_on_it
+    a_group_may_have_a_thousand_members
+    app_passwords_open_what_they_are_for
+    an_imported_hash_is_replaced_at_the_next_sign_in
 }
 
 struct Rig {
@@ -511,4 +514,97 @@ fn removal_takes_what_hung_on_it(mail: TestStore) {
     assert_eq!(rig.leads(ann), "foreign");
     rig.create_in("other", Kind::Domain, "example.org", &[]);
     rig.create(Kind::Account, ann, &[]);
+}
+
+fn a_group_may_have_a_thousand_members(mail: TestStore) {
+    let rig = Rig::new(mail);
+    rig.set(Kind::Plan, "small", "accounts", "none");
+    let members: Vec<String> = (0..1_000).map(|n| format!("a{n}@example.org")).collect();
+    for part in members.chunks(MOST_AT_ONCE) {
+        let requests = part.iter().map(|name| Request {
+            action: creation(None, Kind::Account, name, &[]),
+            reason: None,
+            dry_run: false,
+        });
+        let many = rig.test.directory.execute_many(Actor::Operator, "test", requests.collect());
+        rig.mail.block_on(many).unwrap();
+    }
+    let group = creation(None, Kind::Group, "everybody", &[("members", &members.join(","))]);
+    let administrator = Actor::Administrator { tenant: rig.tenant("acme") };
+    let group = after(rig.ask(administrator, group).unwrap());
+    assert_eq!(group.fields["members"].as_array().unwrap().len(), 1_000);
+    // Ids are kept: a new address changes nothing.
+    let renamed = Action::Change {
+        object: named(Kind::Account, "a0@example.org"),
+        version: None,
+        rename: Some("first@example.org".into()),
+        fields: Vec::new(),
+        secret: None,
+    };
+    let account = after(rig.operate(renamed).unwrap());
+    assert_eq!(
+        (account.name.as_str(), &group.fields["members"][0]),
+        ("first@example.org", &account.id.into())
+    );
+    assert_eq!(rig.leads("a0@example.org"), "nobody");
+}
+
+fn app_passwords_open_what_they_are_for(mail: TestStore) {
+    let rig = Rig::new(mail);
+    let ann = "ann@example.org";
+    rig.create(Kind::Account, ann, &[]);
+    let mut fields = vec![set("account", ann), set("kind", "app_password"), set("title", "phone")];
+    fields.extend([set("services", "imap"), set("sources", "192.0.2.0/24"), set("expires", "2026-11-30")]);
+    let kind = Kind::Credential;
+    let action = Action::Create { kind, name: None, id: None, tenant: None, fields, secret: None };
+    let Answer::Done { secret: Some(secret), after: Some(credential), .. } = rig.operate(action).unwrap()
+    else {
+        panic!("an app password is shown once");
+    };
+    let opens = |secret: &str, entrance, source: [u8; 4]| {
+        let attempt = Attempt { entrance, source: source.into() };
+        rig.mail.block_on(rig.test.directory.sign_in(ann, secret.as_bytes(), &attempt)).is_ok()
+    };
+    let (inside, outside) = ([192, 0, 2, 7], [198, 51, 100, 7]);
+    let typed = secret.to_uppercase().replace('-', " ");
+    assert!(opens(&secret, Entrance::Imap, inside) && opens(&typed, Entrance::Imap, inside));
+    assert!(!opens(&secret, Entrance::Submission, inside));
+    assert!(!opens(&secret, Entrance::Imap, outside));
+    let wrong = if secret.ends_with('0') {
+        secret.replace('0', "1")
+    } else {
+        secret[..secret.len() - 1].to_owned() + "0"
+    };
+    assert!(!opens(&wrong, Entrance::Imap, inside));
+    // Its last day is whole, and the next is none of its.
+    rig.mail.clock.advance(days(6) + std::time::Duration::from_secs(11 * 3600));
+    assert!(opens(&secret, Entrance::Imap, inside));
+    rig.mail.clock.advance(std::time::Duration::from_secs(3600));
+    assert!(!opens(&secret, Entrance::Imap, inside));
+    rig.set(Kind::Credential, &credential.id, "expires", "none");
+    assert!(opens(&secret, Entrance::Imap, inside));
+    rig.go(Verb::Delete, Kind::Credential, &credential.id).unwrap();
+    assert!(!opens(&secret, Entrance::Imap, inside));
+    assert!(rig.go(Verb::Undelete, Kind::Credential, &credential.id).is_err(), "gone for good");
+}
+
+fn an_imported_hash_is_replaced_at_the_next_sign_in(mail: TestStore) {
+    let rig = Rig::new(mail);
+    let ann = "ann@example.org";
+    rig.create(Kind::Account, ann, &[]);
+    // openssl passwd -6 -salt saltsalt 'old password'
+    let hash =
+        "$6$saltsalt$cjN4ginv/86Pz7FgJ8mb6sxg8SsLkypH6/NPciUM9qqHiz4BKBOwJ9W4GAAEWcIe5N.RxHJp9dx7piMTd5kgk0";
+    let secret = Some(NewSecret::Hash(hash.into()));
+    let fields = vec![set("account", ann)];
+    let action =
+        Action::Create { kind: Kind::Credential, name: None, id: None, tenant: None, fields, secret };
+    let credential = after(rig.operate(action).unwrap());
+    let version = || rig.show(Kind::Credential, &credential.id).unwrap().version;
+    assert!(!rig.signs_in(ann, "another password"));
+    assert_eq!(version(), 1);
+    assert!(rig.signs_in(ann, "old password"));
+    assert_eq!(version(), 2, "by one of our own");
+    assert!(rig.signs_in(ann, "old password") && !rig.signs_in(ann, "another password"));
+    assert_eq!(version(), 2, "once");
 }

@@ -99,7 +99,7 @@ impl Scope {
         if !actor.may_administer(tenant) {
             return Err(NotFound);
         }
-        Ok(TenantScope { tenant })
+        Ok(TenantScope { tenant, long: false })
     }
 
     /// What a shard has of one tenant beside mail: usage, trace, queue.
@@ -189,13 +189,21 @@ impl Scoped for AccountScope {
 #[derive(Debug, Clone, Copy)]
 pub struct TenantScope {
     tenant: TenantId,
+    long: bool,
+}
+
+impl TenantScope {
+    /// Up to 10,000 rows: an object with a thousand members.
+    pub fn long(self) -> Self {
+        Self { long: true, ..self }
+    }
 }
 
 impl Scoped for TenantScope {
     type Tx<'t> = TenantTx<'t>;
 
     fn route(&self) -> Route {
-        tenant_route(Database::Control, self.tenant)
+        Route { long: self.long, ..tenant_route(Database::Control, self.tenant) }
     }
 
     fn open<'t>(&self, tx: Tx<'t>) -> TenantTx<'t> {
