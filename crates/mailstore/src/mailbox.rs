@@ -197,8 +197,7 @@ const SUBSCRIBE: AccountSql = AccountSql::new(
 const SEQUENCE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET modseq = modseq + 1 WHERE account = $1 AND mailbox = 0 RETURNING modseq",
 );
-const REMOVE: AccountSql =
-    AccountSql::new("DELETE FROM mailbox WHERE account = $1 AND mailbox = $2 AND parent = -2");
+const REMOVE: AccountSql = AccountSql::new("DELETE FROM mailbox WHERE account = $1 AND mailbox = $2");
 const FORGET_TOMBSTONES: AccountSql = AccountSql::new(
     "DELETE FROM tombstone WHERE account = $1 AND mailbox = $2 AND (modseq, uid) IN
         (SELECT modseq, uid FROM tombstone WHERE account = $1 AND mailbox = $2 LIMIT 500)",

@@ -43,6 +43,7 @@ both_engines! {
     old_expunges_are_forgotten
     expunges_are_found_in_steps
     an_account_that_is_not_here
+    an_account_is_removed_with_all_that_it_has
 }
 
 const INBOX: MailboxId = MailboxId::INBOX;
@@ -705,4 +706,40 @@ fn more_keywords_than_a_message_may_have_are_refused(mail: TestStore) {
     add(0, Keywords::MOST).unwrap();
     assert!(matches!(add(Keywords::MOST, Keywords::MOST + 1), Err(entry::FlagsError::TooManyKeywords)));
     add(0, 5).unwrap();
+}
+
+fn an_account_is_removed_with_all_that_it_has(mail: TestStore) {
+    with_mail(&mail, 250);
+    let other = TestStore::home(1, 999);
+    // One content of both, and a mailbox in a mailbox.
+    mail.deliver(&content(1, 20_000), &[home(), other]);
+    create(&mail, "Projects").unwrap();
+    create(&mail, "Projects/2026").unwrap();
+    copy(&mail, &[1, 2], MailboxId::INBOX, (Quota(None), Quota(None))).unwrap();
+    expunge(&mail, INBOX, &[3]);
+    let mut steps = 0;
+    loop {
+        let at = now(&mail);
+        if mail.write_as(home(), move |tx| account::remove(tx, at)).unwrap() {
+            break;
+        }
+        steps += 1;
+        assert!(steps < 100);
+    }
+    for left in [
+        "SELECT COUNT(*) FROM mailbox WHERE account = 10",
+        "SELECT COUNT(*) FROM entry WHERE account = 10",
+        "SELECT COUNT(*) FROM email WHERE account = 10",
+        "SELECT COUNT(*) FROM thread WHERE account = 10",
+        "SELECT COUNT(*) FROM tombstone WHERE account = 10",
+    ] {
+        assert_eq!(count(&mail, left), 0, "{left}");
+    }
+    // What the other has stays, and the tenant's usage is its.
+    let left = mail.read_as(other, |tx| entry::entries(tx, INBOX, 0, 10)).unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(count(&mail, "SELECT messages FROM usage WHERE tenant = 1"), 1);
+    no_problems(&mail);
+    let at = now(&mail);
+    assert!(mail.write_as(home(), move |tx| account::remove(tx, at)).unwrap(), "again");
 }

@@ -373,6 +373,12 @@ fn two_mails_to_one_account() {
     at_every_stop(|rig| two_mails(rig, rig.homes(1), 3_000));
 }
 
+/// The account is made by the other while one of them looks for it: that is no full mailbox.
+#[test]
+fn two_mails_to_an_account_that_is_new() {
+    at_every_stop(|rig| two_mails(rig, rig.unmade_homes(1), 3_000));
+}
+
 #[test]
 fn two_mails_to_several_accounts() {
     at_every_stop(|rig| two_mails(rig, rig.homes(3), 3_000));

@@ -6,6 +6,8 @@ mod lmtp;
 mod rig;
 mod submission;
 
+use std::time::Duration;
+
 use hikyaku_mailstore::Quota;
 use hikyaku_net::Limits;
 use hikyaku_smtp_proto::content::LineEnds;
@@ -23,6 +25,7 @@ both_engines! {
     an_address_beyond_ascii
     a_full_mailbox_refuses_for_all
     a_recipient_that_is_full_is_refused_alone
+    a_mailbox_that_stays_full_is_refused_for_good
     a_lost_reply_makes_no_second_copy
     a_client_that_hears_nothing_makes_no_second_copy
     the_same_mail_on_purpose_is_there_twice
@@ -252,6 +255,34 @@ fn a_recipient_that_is_full_is_refused_alone(mail: TestStore) {
          S: 250 2.1.5 Recipient OK",
     );
     drop(client);
+    server.end();
+}
+
+fn a_mailbox_that_stays_full_is_refused_for_good(mail: TestStore) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let server = Server::start_with(mail, Setup { quota: Quota(Some(1_000)), ..Setup::default() });
+    accepted(&Client::hello(server.mx).mail("a@client.example", &["bob@example.org"], &[b'x'; 600]));
+    // What RCPT says to a message of this size, some time later.
+    let after = |time: Duration, size: u32| {
+        server.mail.clock.advance(time);
+        let mut client = Client::hello(server.mx);
+        client.talk(&format!("C: MAIL FROM:<a@client.example> SIZE={size}\nS: 250 2.1.0 Sender OK"));
+        client.write(b"RCPT TO:<bob@example.org>\r\n");
+        client.line()
+    };
+    let (later, never) = ("452 4.2.2 Mailbox full", "552 5.2.2 Mailbox full for days");
+    // It counts from the first refusal, not from when it became full.
+    for (time, size, expected) in [
+        (9 * DAY, 500, later),
+        (2 * DAY, 500, later),
+        (DAY, 500, never),
+        (DAY, 500, never),
+        // What fits is taken, and the count begins anew.
+        (DAY, 50, "250 2.1.5 Recipient OK"),
+        (DAY, 500, later),
+    ] {
+        assert_eq!(after(time, size), expected, "after {time:?}");
+    }
     server.end();
 }
 

@@ -14,8 +14,8 @@ use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
-use hikyaku_testkit::{DELIVERY, ManualClock, SHARD, SeededRandom, TestDirectory, TestStore};
-use hikyaku_types::{Address, Clock, NodeId, RisingIds, TenantId, TraceId};
+use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore};
+use hikyaku_types::{Address, NodeId, RisingIds, TenantId, TraceId};
 use rustls::pki_types::CertificateDer;
 
 use client::Client;
@@ -250,7 +250,7 @@ async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
         directory: directory(mail, setup).await,
         keys,
         ids: Arc::new(ids),
-        clock: Arc::new(ManualClock::at(mail.clock.now())),
+        clock: Arc::clone(&mail.clock) as _,
         random: Arc::new(SeededRandom::new(9)),
         isolation: Arc::new(Isolation::new(
             setup.shared,
