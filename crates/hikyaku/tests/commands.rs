@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use hikyaku_testkit::{Rng, TestStore, scratch_dir};
 
@@ -170,6 +170,90 @@ fn connect(address: SocketAddr) -> BufReader<TcpStream> {
     BufReader::new(stream)
 }
 
+/// `hikyaku serve`, that listens.
+struct Server {
+    process: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Server {
+    fn start(file: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_hikyaku"))
+            .args(["serve", "--config", file.to_str().unwrap()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap());
+        let mut server = Self { process, log };
+        server.wait_for("listening");
+        server.wait_for("listening");
+        server
+    }
+
+    /// Reads its log up to a line with this.
+    fn wait_for(&mut self, text: &str) {
+        let mut heard = String::new();
+        while !heard.contains(text) {
+            assert!(self.log.read_line(&mut heard).unwrap() > 0, "it ended: {heard}");
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends it in order; what it logged.
+    fn stop(mut self) -> String {
+        self.signal("-TERM");
+        assert!(self.process.wait().unwrap().success());
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+/// A test that fails leaves no server behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn what_is_purged_is_removed_with_its_mail() {
+    let folder = scratch_dir();
+    let (smtp, imap) = (free_address(), free_address());
+    let (file, data) = (folder.path().join("hikyaku.toml"), folder.path().join("data"));
+    std::fs::write(&file, settings(&data, smtp, imap)).unwrap();
+    installation(&data);
+    admin(&data, "account create ann@example.org", "").unwrap();
+    let server = Server::start(&file);
+    let mut sender = connect(smtp);
+    say(&mut sender, "", "220 ");
+    say(&mut sender, "EHLO client.example\r\n", "250 ");
+    say(&mut sender, "MAIL FROM:<>\r\n", "250 ");
+    say(&mut sender, "RCPT TO:<ann@example.org>\r\n", "250 ");
+    say(&mut sender, "DATA\r\n", "354 ");
+    say(&mut sender, "Subject: hello\r\n\r\nhi\r\n.\r\n", "250 ");
+    server.stop();
+    assert!(check_store(&data).1.contains("1 accounts"));
+    for verb in ["delete", "purge"] {
+        admin(&data, &format!("account {verb} ann@example.org"), "").unwrap();
+    }
+    // Maintenance begins with the server.
+    let server = Server::start(&file);
+    let began = Instant::now();
+    while admin(&data, "account list --state deleted", "").unwrap().contains("ann@") {
+        assert!(began.elapsed() < Duration::from_secs(30), "it is still there");
+    }
+    server.stop();
+    let (sound, said) = check_store(&data);
+    assert!(sound && said.contains("0 accounts") && said.contains("0 problems"), "{said}");
+    admin(&data, "account create ann@example.org", "").unwrap();
+}
+
 #[test]
 fn a_server_serves_what_its_file_says() {
     let folder = scratch_dir();
@@ -178,16 +262,7 @@ fn a_server_serves_what_its_file_says() {
     let data = folder.path().join("data");
     std::fs::write(&file, settings(&data, smtp, imap)).unwrap();
     installation(&data);
-    let mut server = Command::new(env!("CARGO_BIN_EXE_hikyaku"))
-        .args(["serve", "--config", file.to_str().unwrap()])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(server.stderr.take().unwrap());
-    let mut listening = String::new();
-    while listening.matches("listening").count() < 2 {
-        assert!(log.read_line(&mut listening).unwrap() > 0, "it ended: {listening}");
-    }
+    let mut server = Server::start(&file);
 
     let mut sender = connect(smtp);
     say(&mut sender, "", "220 ");
@@ -215,33 +290,9 @@ fn a_server_serves_what_its_file_says() {
     assert!(say(&mut reader, "c FETCH 1 BODY[TEXT]\r\n", "c OK").contains("hi\r\n"));
 
     // SIGHUP reads certificates again; this server has none, and goes on.
-    let hung_up = Command::new("kill").args(["-HUP", &server.id().to_string()]).status().unwrap();
-    assert!(hung_up.success());
-    while !listening.contains("no certificates to read again") {
-        assert!(log.read_line(&mut listening).unwrap() > 0, "it ended: {listening}");
-    }
-
-    let mut phone = connect(imap);
-    say(&mut phone, "", "* OK");
-    say(&mut phone, &format!("a LOGIN ann@example.org {app}\r\n"), "a OK");
-    admin(&data, "account suspend ann@example.org --reason unpaid", "").unwrap();
-    let mut late = connect(imap);
-    say(&mut late, "", "* OK");
-    say(&mut late, &format!("a LOGIN ann@example.org {app}\r\n"), "a NO");
-    let audit = admin(&data, "audit --object account ann@example.org", "").unwrap();
-    assert!(audit.contains("suspend account ann@example.org\n"), "{audit}");
-    assert!(audit.contains("  state   active → suspended\n  reason  unpaid\n"), "{audit}");
-    let seeded = admin(&data, "seed --tenants 3 --accounts 30 --password-stdin", "seeded\n").unwrap();
-    assert!(seeded.starts_with("3 tenants with 30 accounts were made"), "{seeded}");
-    let mut seeded = connect(imap);
-    say(&mut seeded, "", "* OK");
-    say(&mut seeded, "a LOGIN sato.haruto@seed-000001.example seeded\r\n", "a OK");
-
-    let stopped = Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    assert!(server.wait().unwrap().success());
-    let mut rest = String::new();
-    log.read_to_string(&mut rest).unwrap();
+    server.signal("-HUP");
+    server.wait_for("no certificates to read again");
+    let rest = server.stop();
     assert!(!rest.contains("secret of") && !rest.contains(&app), "{rest}");
     assert!(!data.join("admin.sock").exists(), "the socket goes with the server");
 }
