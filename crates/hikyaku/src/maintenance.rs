@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_directory::Directory;
-use hikyaku_mailstore::{account, deliver, mailbox};
+use hikyaku_mailstore::{MailboxId, account, deliver, entry, mailbox};
 use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
-use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock};
+use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock, TenantId};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// How soon a node knows what another has changed.
 const KEEP_UP: Duration = Duration::from_millis(500);
+/// How long a client may be away and still be told what was expunged (RFC 7162 section 3.2.5.1).
+const KEEP_EXPUNGES: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A peer that lost our reply gives up after this long.
 const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
 
@@ -29,6 +31,7 @@ pub(crate) async fn run(store: Arc<Store>, content: Arc<Content>, directory: Arc
             report("partitions of the trace", partitions(&store, shard).await);
             report("expired delivery keys", expire_keys(&store, shard).await);
             report("deleted mailboxes", purge(&store, shard).await);
+            report("old expunges", forget_expunges(&store, shard).await);
             report("dead content", sweep(&store, &content, shard).await);
         }
         report("uploads that no row names", content.sweep_uploads(&store, SystemClock.now()).await.map(drop));
@@ -108,6 +111,28 @@ async fn expire_keys(store: &Store, shard: ShardId) -> Result<(), StoreError> {
 async fn sweep(store: &Store, content: &Content, shard: ShardId) -> Result<(), ContentError> {
     while content.sweep(store, shard, SystemClock.now()).await? > 0 {}
     Ok(())
+}
+
+/// Clients that were away for longer get a full answer.
+async fn forget_expunges(store: &Store, shard: ShardId) -> Result<(), StoreError> {
+    let before = SystemClock.now().before(KEEP_EXPUNGES);
+    let mut last = (0, MailboxId::ROOT);
+    loop {
+        let find = store
+            .read(scope(shard), "mailstore.old_expunges", move |tx| entry::old_expunges(tx, before, last));
+        let found = find.await?;
+        let Some((account, mailbox)) = found.last().copied() else { return Ok(()) };
+        last = (account.as_i64(), mailbox);
+        for (account, mailbox) in found {
+            let step = || {
+                store.write(scope(shard), "mailstore.forget_expunges", move |tx| {
+                    // Expunges are the account's alone: nothing of its tenant's is touched.
+                    entry::forget_expunges(&mut tx.account(TenantId::PLATFORM, account), mailbox, before)
+                })
+            };
+            while !step().await? {}
+        }
+    }
 }
 
 /// Mailboxes that were deleted and not emptied before the process ended.

@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use hikyaku_store::{AccountSql, AccountTx, Row, StoreError, release};
-use hikyaku_types::{ContentId, EmailId, Timestamp};
+use hikyaku_store::{AccountSql, AccountTx, Row, ServiceTx, Sql, StoreError, release};
+use hikyaku_types::{AccountId, ContentId, EmailId, Timestamp};
 
 use crate::deliver::signed;
 use crate::email::{self, NewEmail};
@@ -106,6 +106,10 @@ const OLDEST_BURIED: AccountSql = AccountSql::new(
 const FORGET: AccountSql = AccountSql::new(
     "DELETE FROM tombstone
      WHERE account = $1 AND mailbox = $2 AND modseq <= $3 AND (modseq < $3 OR uid <= $4)",
+);
+const OLD_EXPUNGES: Sql = Sql::new(
+    "SELECT DISTINCT account, mailbox FROM tombstone
+     WHERE at < $1 AND (account, mailbox) > ($2, $3) ORDER BY account, mailbox LIMIT 200",
 );
 const FORGOTTEN: AccountSql =
     AccountSql::new("UPDATE mailbox SET tombstones_from = $3 WHERE account = $1 AND mailbox = $2");
@@ -298,6 +302,21 @@ pub fn forget_expunges(
     tx.execute(FORGET, &[mailbox.into(), last.modseq.into(), last.uid.into()])?;
     tx.execute(FORGOTTEN, &[mailbox.into(), last.modseq.into()])?;
     Ok(old.len() < usize::from(FORGET_STEP))
+}
+
+/// Mailboxes that have expunges from before `before` to forget, behind the given one, in
+/// order, at most 200. A pass over all of them reads every tombstone once.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn old_expunges(
+    tx: &mut ServiceTx<'_>,
+    before: Timestamp,
+    (account, mailbox): (i64, MailboxId),
+) -> Result<Vec<(AccountId, MailboxId)>, StoreError> {
+    tx.rows(OLD_EXPUNGES, &[before.into(), account.into(), mailbox.into()], |row| {
+        Ok((row.get(0)?, MailboxId::from_i64(row.get(1)?)))
+    })
 }
 
 pub(crate) fn uids(tx: &mut AccountTx<'_>, mailbox: MailboxId, limit: u16) -> Result<Vec<u32>, StoreError> {

@@ -633,8 +633,17 @@ fn old_expunges_are_forgotten(mail: TestStore) {
     assert!(row(&mail, INBOX).tombstones_from < first.modseq);
     mail.clock.advance(Duration::from_secs(100));
     expunge(&mail, INBOX, &[1]);
+    // Which mailboxes have something to forget, seen from the start and from behind this one.
+    let old = |after_secs: i64, behind| {
+        let before = Timestamp::from_secs(mail.clock.now().as_secs() + after_secs);
+        mail.read(move |tx| entry::old_expunges(tx, before, behind)).unwrap()
+    };
+    assert_eq!(old(-101, (0, INBOX)), []);
+    assert_eq!(old(0, (0, INBOX)), [(home().account, INBOX)]);
+    assert_eq!(old(0, (home().account.as_i64(), INBOX)), []);
     assert!(forget(0));
     assert_eq!(known(), [1]);
+    assert_eq!(old(0, (0, INBOX)), []);
     assert_eq!(row(&mail, INBOX).tombstones_from, first.modseq);
     no_problems(&mail);
 }
