@@ -7,6 +7,7 @@
 use hikyaku_store::{StoreError, TenantSql, TenantTx};
 use hikyaku_types::{Address, DomainId};
 
+use crate::change::invalid;
 use crate::error::DirectoryError;
 use crate::kind::{Kind, domain};
 use crate::log::Cached;
@@ -92,6 +93,20 @@ pub(crate) fn settle(
     }
     forget.extend(before.into_iter().chain(keys).map(Cached::Address));
     Ok(())
+}
+
+/// Settles an object whose name is its only address: an alias or a list.
+pub(crate) fn settle_name(
+    tx: &mut TenantTx<'_>,
+    object: &mut Object,
+    forget: &mut Vec<Cached>,
+) -> Result<(), DirectoryError> {
+    let address: Address = object.name.parse().map_err(|error: hikyaku_types::AddressError| {
+        invalid("name", format!("it is called by its address: {error}"))
+    })?;
+    object.name = address.key().to_string();
+    object.parent = Some(domain_of(tx, &address)?.as_i64());
+    settle(tx, object, &[&address], forget)
 }
 
 fn taken(tx: &mut TenantTx<'_>, address: &Address, key: &str) -> Result<DirectoryError, StoreError> {

@@ -24,16 +24,11 @@ pub(crate) fn settle(
     object: &mut Object,
     settling: &mut Settling<'_>,
 ) -> Result<(), DirectoryError> {
-    let address: Address = object.name.parse().map_err(|error: hikyaku_types::AddressError| {
-        invalid("name", format!("an alias is called by its address: {error}"))
-    })?;
     let fields: Alias = object::record(&object.data)?;
     if fields.targets.is_empty() {
         return Err(invalid("targets", "an alias points somewhere: give at least one address"));
     }
-    object.name = address.key().to_string();
-    object.parent = Some(addresses::domain_of(tx, &address)?.as_i64());
-    addresses::settle(tx, object, &[&address], &mut settling.forget)?;
+    addresses::settle_name(tx, object, &mut settling.forget)?;
     if let (None, Limit(Some(most))) = (settling.before, settling.plan.aliases)
         && addresses::aliases(tx)? > most
     {

@@ -4,7 +4,7 @@ use hikyaku_store::TenantTx;
 use hikyaku_types::Address;
 
 use crate::addresses;
-use crate::change::{Settling, invalid};
+use crate::change::Settling;
 use crate::error::DirectoryError;
 use crate::field::{Text, record};
 use crate::object::Object;
@@ -26,11 +26,5 @@ pub(crate) fn settle(
     object: &mut Object,
     settling: &mut Settling<'_>,
 ) -> Result<(), DirectoryError> {
-    let address: Address = object.name.parse().map_err(|error: hikyaku_types::AddressError| {
-        invalid("name", format!("a list is called by its address: {error}"))
-    })?;
-    object.name = address.key().to_string();
-    object.parent = Some(addresses::domain_of(tx, &address)?.as_i64());
-    addresses::settle(tx, object, &[&address], &mut settling.forget)?;
-    Ok(())
+    addresses::settle_name(tx, object, &mut settling.forget)
 }
