@@ -6,8 +6,12 @@
 
 mod access;
 mod flood;
+mod inbound;
 mod mail;
 mod measure;
+mod ours;
+mod peers;
+mod signed;
 mod store;
 
 use clap::Parser;
@@ -19,6 +23,8 @@ enum Part {
     Access(access::Arguments),
     /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
     Store(store::Arguments),
+    /// Mail from strangers into mailboxes, beside Postfix and Dovecot.
+    Inbound(inbound::Arguments),
     /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
     Flood(flood::Arguments),
 }
@@ -27,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     match Part::parse() {
         Part::Access(arguments) => access::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
+        Part::Inbound(arguments) => inbound::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
     }
 }
