@@ -12,11 +12,12 @@ use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemCloc
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 4] = [
+pub(crate) const COMPONENTS: [&Component; 5] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
     &hikyaku_trace::SCHEMA,
+    &hikyaku_queue::SCHEMA,
 ];
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
@@ -128,7 +129,8 @@ async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
         let scope = || Scope::service(&MAINTENANCE, shard, None).expect("maintenance is a service");
         store.write(scope(), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await?;
         let newest = store.read(scope(), "store.newest", |tx| {
-            Ok::<_, StoreError>(account::last_ids(tx)?.max(hikyaku_trace::last_id(tx)?))
+            let used = account::last_ids(tx)?.max(hikyaku_queue::last_id(tx)?);
+            Ok::<_, StoreError>(used.max(hikyaku_trace::last_id(tx)?))
         });
         ids.start_above(newest.await?);
     }
