@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hikyaku_directory::{CacheSizes, Directory, Passwords};
 use hikyaku_mailstore::{KeyCleaner, account};
+use hikyaku_queue::Administration;
 use hikyaku_smtp_server::{Isolation, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
@@ -108,6 +109,11 @@ impl Installation {
 }
 
 impl Installation {
+    /// What waits to be sent.
+    pub(crate) fn queue(&self) -> Administration {
+        Administration::new(Arc::clone(&self.store), Arc::clone(&self.ids), Arc::new(SystemClock))
+    }
+
     /// What IMAP sessions work with.
     pub(crate) fn imap(&self, directory: Arc<Directory>) -> hikyaku_imap_server::Services {
         hikyaku_imap_server::Services {
