@@ -133,7 +133,7 @@ fn what_is_accepted_waits_with_all_that_was_asked(mail: TestStore) {
     let shown =
         mail.block_on(administration(&mail).show(&Actor::Operator, None, &first.to_string())).unwrap();
     assert_eq!((shown.envid.as_deref(), shown.ret.as_deref()), (Some("QQ314159"), Some("HDRS")));
-    assert_eq!(shown.queued_at, "2026-11-24T12:00:00Z");
+    assert_eq!(shown.queued_at, "2026-11-24T12:00:00.000Z");
     assert_eq!(shown.size_bytes, CONTENT.len() as u64 + 13);
     let recipients = shown.recipients.iter().map(|one| {
         (
@@ -144,7 +144,7 @@ fn what_is_accepted_waits_with_all_that_was_asked(mail: TestStore) {
             one.due_at.as_str(),
         )
     });
-    let noon = "2026-11-24T12:00:00Z";
+    let noon = "2026-11-24T12:00:00.000Z";
     assert_eq!(
         recipients.collect::<Vec<_>>(),
         [
@@ -340,14 +340,14 @@ fn held_and_released(mail: TestStore) {
     assert_eq!(change(Deed::Release, None), 2);
     assert_eq!(ids(&in_state(State::Held)), Vec::<&str>::new());
     let shown = mail.block_on(queue.show(&Actor::Operator, None, &id)).unwrap();
-    assert_eq!(shown.recipients[0].due_at, "2026-11-24T12:01:00Z", "due at once");
+    assert_eq!(shown.recipients[0].due_at, "2026-11-24T12:01:00.000Z", "due at once");
     let log = mail.block_on(queue.log(&Actor::Operator, Some(tenant(1)), None, Some(3))).unwrap();
     let lines = log.iter().map(|line| (line.deed.as_str(), line.recipients, line.reason.as_deref()));
     assert_eq!(
         lines.collect::<Vec<_>>(),
         [("release", 2, None), ("hold", 0, None), ("hold", 2, Some("asked by phone"))]
     );
-    assert_eq!((log[0].actor.as_str(), log[0].at.as_str()), ("operator", "2026-11-24T12:01:00Z"));
+    assert_eq!((log[0].actor.as_str(), log[0].at.as_str()), ("operator", "2026-11-24T12:01:00.000Z"));
     let older = mail.block_on(queue.log(&Actor::Operator, None, Some(&log[1].id), None)).unwrap();
     assert_eq!(older, log[2..]);
 }
