@@ -30,6 +30,8 @@ pub(crate) struct StoredSecret {
     pub(crate) secret: String,
     /// What an app password is found by.
     pub(crate) prefix: Option<String>,
+    /// What checks an app password by SCRAM.
+    pub(crate) scram: Option<String>,
     /// An app password itself, which its owner sees once.
     pub(crate) shown: Option<Zeroizing<String>>,
 }
@@ -117,8 +119,9 @@ pub(crate) struct Settling<'j> {
 
 const LOCK: TenantSql =
     TenantSql::new("UPDATE tenant SET changes = changes + 1 WHERE tenant = $1 AND id = $1");
-const SET_SECRET: TenantSql =
-    TenantSql::new("UPDATE credential SET secret = $3, prefix = $4 WHERE tenant = $1 AND id = $2");
+const SET_SECRET: TenantSql = TenantSql::new(
+    "UPDATE credential SET secret = $3, prefix = $4, scram = $5 WHERE tenant = $1 AND id = $2",
+);
 const TENANTS_OF_PLAN: Sql = Sql::new("SELECT name FROM tenant WHERE parent = $1 LIMIT 1");
 
 pub(crate) fn invalid(field: &str, problem: impl Into<String>) -> DirectoryError {
@@ -367,8 +370,8 @@ fn write(
         return Err(taken(tx, object)?);
     }
     if let What::Create { secret: Some(secret), .. } | What::Change { secret: Some(secret), .. } = &job.what {
-        let prefix = secret.prefix.as_deref();
-        tx.execute(SET_SECRET, &[object.id.into(), (&secret.secret).into(), prefix.into()])?;
+        let (prefix, scram) = (secret.prefix.as_deref(), secret.scram.as_deref());
+        tx.execute(SET_SECRET, &[object.id.into(), (&secret.secret).into(), prefix.into(), scram.into()])?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hikyaku_net::{Stream, TlsAcceptor};
+use hikyaku_net::{Stream, TlsAcceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -48,9 +48,9 @@ impl Wire {
         timeout(PATIENCE, self.stream.flush()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<TlsFacts> {
         let started = timeout(PATIENCE, self.stream.start_tls(acceptor)).await;
-        started.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(drop)
+        started.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     pub(crate) async fn close(&mut self) -> io::Result<()> {

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hikyaku_directory::Directory;
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, account, email, entry};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_smtp_proto::content::LineEnds;
@@ -61,6 +60,8 @@ impl Default for Setup {
 
 pub(crate) struct Server {
     pub(crate) mail: TestStore,
+    /// As the sessions have it.
+    pub(crate) directory: TestDirectory,
     pub(crate) mx: SocketAddr,
     /// Behind a proxy on this machine.
     pub(crate) proxied_mx: SocketAddr,
@@ -83,8 +84,10 @@ impl Server {
         let shutdown = Shutdown::new();
         let (mut addresses, mut running) = (Vec::new(), Vec::new());
         let ids = rising_ids(&mail);
+        let directory = TestDirectory::new(&mail);
         mail.block_on(async {
-            let services = services(&mail, &setup, ids).await;
+            fill(&directory, &setup).await;
+            let services = services(&mail, &setup, &directory, ids);
             let kinds = [Kind::Mx, Kind::Mx, Kind::Submission, Kind::Submissions, Kind::Lmtp];
             for (number, kind) in kinds.into_iter().enumerate() {
                 let refusal: &[u8] =
@@ -104,7 +107,7 @@ impl Server {
         let [mx, proxied_mx, submission, submissions, lmtp] = addresses[..] else {
             unreachable!("five listeners")
         };
-        Self { mail, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
+        Self { mail, directory, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
     }
 
     /// An LMTP client that has said hello.
@@ -241,13 +244,13 @@ fn rising_ids(mail: &TestStore) -> RisingIds {
     ids
 }
 
-async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
+fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, ids: RisingIds) -> Services {
     let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
     tokio::spawn(cleaning);
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        directory: directory(mail, setup).await,
+        directory: Arc::clone(&directory.directory),
         keys,
         ids: Arc::new(ids),
         clock: Arc::clone(&mail.clock) as _,
@@ -260,8 +263,7 @@ async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
     }
 }
 
-async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
-    let test = TestDirectory::new(mail);
+async fn fill(test: &TestDirectory, setup: &Setup) {
     let mut known = Vec::new();
     for (tenant, _, name, aliases) in ACCOUNTS {
         let tenant = TenantId::from_i64(tenant).unwrap();
@@ -276,7 +278,6 @@ async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
         let addresses: Vec<&str> = std::iter::once(name).chain(aliases.iter().copied()).collect();
         test.account(home(name), &addresses, setup.quota.0, PASSWORD).await;
     }
-    test.directory
 }
 
 /// An authority, and a certificate of it for `mx.example`.
