@@ -7,7 +7,7 @@ use hikyaku_directory::{
     Action, Answer, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, Named, NewSecret,
     PasswordHash, Passwords, Request,
 };
-use hikyaku_store::AccountHome;
+use hikyaku_store::{AccountHome, Store};
 use hikyaku_types::{Actor, NodeId, RisingIds, TenantId};
 
 use crate::{SeededRandom, TestStore};
@@ -27,9 +27,14 @@ pub fn set(name: &str, value: impl Into<String>) -> FieldEdit {
 impl TestDirectory {
     /// An empty one.
     pub fn new(mail: &TestStore) -> Self {
+        Self::of_node(mail, &mail.store, 3)
+    }
+
+    /// That of another node on the same databases, which `store` has open, too.
+    pub fn of_node(mail: &TestStore, store: &Arc<Store>, node: u16) -> Self {
         let directory = Directory::new(
-            Arc::clone(&mail.store),
-            Arc::new(RisingIds::new(NodeId::new(3).expect("3 is a node"))),
+            Arc::clone(store),
+            Arc::new(RisingIds::new(NodeId::new(node).expect("a node"))),
             Arc::clone(&mail.clock) as _,
             Arc::new(SeededRandom::new(9)),
             Passwords::new(2),

@@ -87,7 +87,10 @@ fn scram_is_the_choice_of_a_tenant(mail: TestStore) {
     let capabilities = |client: &mut Client| client.ok("CAPABILITY").untagged_text();
     let (mut client, _) = server.under_tls();
     assert!(capabilities(&mut client).ends_with(" AUTH=PLAIN"));
-    assert_eq!(client.say("t AUTHENTICATE SCRAM-SHA-256"), "t NO [CANNOT] Mechanism is not supported");
+    assert_eq!(
+        client.say("t AUTHENTICATE SCRAM-SHA-256"),
+        "t NO [CANNOT] Authentication mechanism is not supported"
+    );
     let password = server.with_scram();
     let (mut client, _) = server.under_tls();
     let both = " AUTH=PLAIN AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS";

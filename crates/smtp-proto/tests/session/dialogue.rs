@@ -37,6 +37,7 @@ pub(crate) fn settings(listener: Listener) -> Settings {
         dsn: true,
         limits: false,
         require_tls: true,
+        scram: false,
     };
     settings
 }
