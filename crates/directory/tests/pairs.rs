@@ -41,7 +41,8 @@ impl Rig {
         let options = Options { connections: 1, ..Options::default() };
         let location = Location::Postgres { url: proxy.url().to_owned() };
         let store = Store::open(&location, &options, &COMPONENTS, &mut Registry::default());
-        let a = TestDirectory::of_node(&mail, &Arc::new(store.expect("the store opens")), 4);
+        let store = Arc::new(store.expect("the store opens"));
+        let a = TestDirectory::of_node(store, Arc::clone(&mail.clock), 4);
         let (b, watcher) = (TestDirectory::new(&mail), connect(url));
         Self { mail, proxy, a, b, watcher }
     }

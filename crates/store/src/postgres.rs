@@ -95,6 +95,11 @@ impl Postgres {
     }
 }
 
+/// A COMMIT waits for its flush, whatever a role or the server has set: a 250 means durable.
+/// Standby servers that are waited for (`remote_write`, `remote_apply`) stay the operator's choice.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'";
+
 /// Connects and makes `schema` the only one that names are looked up in.
 pub(crate) fn connect(url: &str, schema: &str) -> Result<Client, ::postgres::Error> {
     let mut config: Config = url.parse()?;
@@ -105,7 +110,9 @@ pub(crate) fn connect(url: &str, schema: &str) -> Result<Client, ::postgres::Err
         config.tcp_user_timeout(SILENCE);
     }
     let mut client = config.connect(NoTls)?;
-    client.batch_execute(&format!("SET search_path TO {schema}; SET client_min_messages TO warning"))?;
+    client.batch_execute(&format!(
+        "SET search_path TO {schema}; SET client_min_messages TO warning; {DURABLE}"
+    ))?;
     Ok(client)
 }
 

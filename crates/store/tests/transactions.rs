@@ -30,6 +30,16 @@ both_engines! {
     a_wrong_count_of_parameters_is_refused
 }
 
+/// The test clusters have `synchronous_commit = off`, as a careless administrator might.
+#[test]
+fn a_commit_waits_for_its_flush_whatever_the_server_has_set() {
+    const SETTING: Sql = Sql::new("SELECT current_setting('synchronous_commit')");
+    let mail = TestStore::postgres();
+    let setting =
+        mail.store.write(service(1), "test.setting", |tx| tx.rows(SETTING, &[], |row| row.get::<String>(0)));
+    assert_eq!(mail.block_on(setting).unwrap(), ["on"]);
+}
+
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum TestError {
     #[error("refused")]

@@ -10,7 +10,7 @@ use hikyaku_directory::{
 use hikyaku_store::{AccountHome, Store};
 use hikyaku_types::{Actor, NodeId, RisingIds, TenantId};
 
-use crate::{SeededRandom, TestStore};
+use crate::{ManualClock, SeededRandom, TestStore};
 
 /// A directory that is being filled.
 #[derive(Debug)]
@@ -27,15 +27,20 @@ pub fn set(name: &str, value: impl Into<String>) -> FieldEdit {
 impl TestDirectory {
     /// An empty one.
     pub fn new(mail: &TestStore) -> Self {
-        Self::of_node(mail, &mail.store, 3)
+        Self::on(Arc::clone(&mail.store), Arc::clone(&mail.clock))
     }
 
-    /// That of another node on the same databases, which `store` has open, too.
-    pub fn of_node(mail: &TestStore, store: &Arc<Store>, node: u16) -> Self {
+    /// The one of a store: empty, if nobody filled it.
+    pub fn on(store: Arc<Store>, clock: Arc<ManualClock>) -> Self {
+        Self::of_node(store, clock, 3)
+    }
+
+    /// The same on one of several nodes, which differ in their numbers.
+    pub fn of_node(store: Arc<Store>, clock: Arc<ManualClock>, node: u16) -> Self {
         let directory = Directory::new(
-            Arc::clone(store),
+            store,
             Arc::new(RisingIds::new(NodeId::new(node).expect("a node"))),
-            Arc::clone(&mail.clock) as _,
+            clock as _,
             Arc::new(SeededRandom::new(9)),
             Passwords::new(2),
             CacheSizes::default(),
