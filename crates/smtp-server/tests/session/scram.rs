@@ -43,7 +43,7 @@ fn sign_in(client: &mut Client, mechanism: &str, scram: &ScramClient) -> String 
 fn an_app_password_signs_in_bound_and_unbound(mail: TestStore) {
     let server = Server::start(mail);
     let password = server.with_scram();
-    for name in ["ann@example.org", "Sales@Example.ORG", "ann+phone@example.org"] {
+    for name in ["ann@example.org", "Sales@Example.ORG"] {
         let scram = ScramClient::new(name, &password, "fyko+d2lbbFgONRv9qkxdawL");
         let mut client = server.tls_client();
         let bound = scram.clone().bound(&client.exported());
@@ -71,12 +71,13 @@ fn scram_is_the_choice_of_a_tenant(mail: TestStore) {
     let made_before = server.mail.block_on(directory.app_password("ann@example.org", "tablet", Vec::new()));
     let password = server.with_scram();
     let mut client = server.tls_client();
+    drop(before);
     let expected = "250-AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN";
     assert_eq!(announced(&mut client).as_deref(), Some(expected));
     // One that was made before has no verifier, nor has the account's own password.
     for password in [&made_before, PASSWORD] {
         let scram = ScramClient::new("ann@example.org", password, "abc");
-        assert_eq!(sign_in(&mut client, "SCRAM-SHA-256", &scram), FAILED);
+        assert_eq!(sign_in(&mut server.tls_client(), "SCRAM-SHA-256", &scram), FAILED);
     }
     // Another tenant did not choose it.
     let others = server.mail.block_on(directory.app_password("carol@example.net", "phone", Vec::new()));
@@ -87,7 +88,7 @@ fn scram_is_the_choice_of_a_tenant(mail: TestStore) {
     let scram = ScramClient::new("ann@example.org", &password, "abc");
     assert_eq!(sign_in(&mut client, "SCRAM-SHA-256", &scram), FAILED);
     assert_eq!(announced(&mut server.tls_client()).as_deref(), Some("250-AUTH PLAIN LOGIN"));
-    drop((client, before));
+    drop(client);
     server.end();
 }
 
