@@ -31,6 +31,7 @@ mod metrics;
 mod pool;
 mod receive;
 mod refusals;
+mod scram;
 mod shell;
 mod submission;
 
@@ -87,6 +88,8 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
     settings.offers = Offers {
         start_tls: has_tls,
         plain_sign_in_without_tls: false,
+        // Known when a client connects: see `shell`.
+        scram: false,
         chunking: true,
         binary_mime: true,
         // Nobody is told of a delivery yet, so nothing is promised (RFC 3461 section 4).

@@ -5,6 +5,7 @@ mod extensions;
 mod isolation;
 mod lmtp;
 mod rig;
+mod scram;
 mod submission;
 
 use std::time::Duration;
