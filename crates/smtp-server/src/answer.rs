@@ -145,7 +145,7 @@ pub(crate) async fn recipients(
         Resolution::Recipients(Recipients { accounts, forwards, .. }) if forwards.is_empty() => {
             let accepted = |account: Arc<Account>| {
                 let address = address.clone().unwrap_or_else(|| account.address().clone());
-                Accepted { of, account, address }
+                Accepted { of, account, address, policy: Arc::default() }
             };
             Ok(accounts.into_iter().map(accepted).collect())
         }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::budget::Room;
 use crate::isolation::Origin;
+use crate::judge::{Case, Judged, judge};
 use crate::loops::delivered_before;
 use crate::metrics::Reason;
 use crate::pool::Share;
@@ -308,7 +309,7 @@ impl Shell<'_> {
         let hash = ContentHash::of(&received);
         let answer = match self.completed(&mut envelope, received).await {
             Ok(bytes) => {
-                let content = Content { bytes, hash };
+                let content = Content { bytes: Arc::new(bytes), hash };
                 self.answer_content(&envelope, &recipients, &content, deadline).await
             }
             Err(reply) => Answer::Reply(reply),
@@ -357,7 +358,8 @@ impl Shell<'_> {
         let (looping, others): (Vec<_>, Vec<_>) =
             recipients.iter().cloned().partition(|recipient| before.contains(&recipient.address.key()));
         if listener == Listener::Lmtp {
-            let by_tenant = self.deliver_by_tenant(envelope, &others, content, deadline).await;
+            let judged = Judged::default();
+            let by_tenant = self.deliver_by_tenant(envelope, &others, content, &judged, deadline).await;
             let reply = |recipient: &Accepted| match before.contains(&recipient.address.key()) {
                 true => Reply::delivery_loop(),
                 false => by_tenant.reply_to(recipient),
@@ -375,8 +377,35 @@ impl Shell<'_> {
         if !looping.is_empty() {
             return Answer::Reply(Reply::delivery_loop());
         }
-        let delivered = self.deliver(envelope, recipients, content, deadline).await;
-        Answer::Reply(delivered.map_or_else(|reply| reply, |done| done.reply()))
+        Answer::Reply(match self.judged(envelope, recipients, content).await {
+            Ok(judged) => {
+                let delivered = self.deliver(envelope, recipients, content, &judged, deadline).await;
+                delivered.map_or_else(|reply| reply, |done| done.reply())
+            }
+            Err(reply) => reply,
+        })
+    }
+
+    /// Who sent it; the error is the reply if that refuses it.
+    async fn judged(
+        &self,
+        envelope: &Envelope,
+        recipients: &[Accepted],
+        content: &Content,
+    ) -> Result<Judged, Reply> {
+        let case = Case {
+            settings: &self.mode.settings,
+            peer: self.origin.peer,
+            envelope,
+            recipients,
+            content: &content.bytes,
+        };
+        let judged = judge(self.services.judge.as_ref(), &case, &*self.services.clock).await;
+        judged.inspect_err(|reply| {
+            tracing::info!(session = self.number, peer = %self.origin.peer,
+                code = reply.code().number(), "refused for its sender");
+            self.services.isolation.metrics.answered(self.origin.listener, false);
+        })
     }
 
     /// LMTP has a reply for each recipient, so each tenant's part is a delivery of its own:
@@ -386,6 +415,7 @@ impl Shell<'_> {
         envelope: &Envelope,
         recipients: &[Accepted],
         content: &Content,
+        judged: &Judged,
         deadline: Instant,
     ) -> ByTenant {
         let mut by_tenant = ByTenant(Vec::new());
@@ -394,7 +424,7 @@ impl Shell<'_> {
             if by_tenant.of(tenant).is_none() {
                 let its: Vec<Accepted> =
                     recipients.iter().filter(|other| other.account.home.tenant == tenant).cloned().collect();
-                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, deadline).await));
+                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, judged, deadline).await));
             }
         }
         by_tenant
@@ -405,6 +435,7 @@ impl Shell<'_> {
         envelope: &Envelope,
         recipients: &[Accepted],
         content: &Content,
+        judged: &Judged,
         deadline: Instant,
     ) -> Result<Done, Reply> {
         let message = Message {
@@ -413,6 +444,7 @@ impl Shell<'_> {
             peer: self.origin.peer,
             tls: self.tls.as_ref(),
             settings: &self.mode.settings,
+            judged,
         };
         let received = timeout_at(deadline, receive(self.services, &message, content)).await;
         let metrics = &self.services.isolation.metrics;

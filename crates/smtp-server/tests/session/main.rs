@@ -2,6 +2,7 @@
 
 mod extensions;
 mod isolation;
+mod judge;
 mod lmtp;
 mod rig;
 mod submission;
