@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
-use hikyaku_smtp_server::{Isolation, Limits, Services};
+use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
@@ -101,7 +101,13 @@ impl Installation {
 
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
     /// called inside the runtime: it starts the forgetting of delivery keys.
-    pub(crate) fn smtp(&self, directory: Arc<Directory>, limits: Limits, largest: usize) -> Services {
+    pub(crate) fn smtp(
+        &self,
+        directory: Arc<Directory>,
+        limits: Limits,
+        largest: usize,
+        judge: Option<Arc<Judge>>,
+    ) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
         Services {
@@ -113,6 +119,7 @@ impl Installation {
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
             isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
+            judge,
         }
     }
 }
