@@ -12,10 +12,11 @@ use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemCloc
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 4] = [
+pub(crate) const COMPONENTS: [&Component; 5] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
+    &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
 ];
 

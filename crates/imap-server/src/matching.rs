@@ -13,12 +13,14 @@ use std::sync::Arc;
 use hikyaku_imap_proto::command::{DateKind, DateTest, EnvelopeField, SearchKey};
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_imap_proto::{By, Date, Flag, Messages, Uid, UidSet};
+use hikyaku_mailstore::search::Query;
 use hikyaku_mailstore::{Entry, Flags, email};
 use hikyaku_mime::fold::fold;
 use hikyaku_mime::search::{self, MOST_TEXT, Place};
 use hikyaku_types::{EmailId, ThreadId, Timestamp};
 
 use crate::facts::{Message, Needs, content, work};
+use crate::narrow::narrow;
 use crate::selected::{Reader, Selected};
 use crate::session::{Failure, Session};
 
@@ -44,6 +46,7 @@ pub(crate) async fn find(session: &Session<'_>, key: &SearchKey) -> Result<Found
     let test = Arc::new(Test::of(key, selected));
     let everything = selected.view.uids().difference(selected.view.gone());
     let candidates = test.bound().map_or(everything.clone(), |bound| everything.intersection(&bound));
+    let candidates = narrow(session, selected.id, candidates, test.query()).await?;
     let now = session.services.clock.now();
     let mut reader = Reader::new(selected.id, candidates);
     let mut found = Found { hits: Vec::new(), is_damaged: false };
@@ -121,7 +124,7 @@ enum Test {
 
 /// Where a text is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Within {
+enum Within {
     /// In header fields of this name.
     Field(String),
     Body,
@@ -130,7 +133,7 @@ pub(crate) enum Within {
 
 impl Within {
     /// Where an index has what stands there.
-    pub(crate) fn places(&self) -> Vec<Place> {
+    fn places(&self) -> Vec<Place> {
         match self {
             Self::Field(name) => vec![Place::of_field(name.as_bytes())],
             Self::Body => vec![Place::Body],
@@ -149,7 +152,9 @@ impl Test {
                 Self::Or(Box::new(Self::of(one, selected)), Box::new(Self::of(other, selected)))
             }
             SearchKey::And(keys) => Self::All(keys.iter().map(|key| Self::of(key, selected)).collect()),
-            SearchKey::Envelope(field, wanted) => Self::text(Within::Field(field_name(*field).into()), wanted),
+            SearchKey::Envelope(field, wanted) => {
+                Self::text(Within::Field(field_name(*field).into()), wanted)
+            }
             SearchKey::Header(name, wanted) => Self::text(Within::Field(name.as_str().into()), wanted),
             SearchKey::Body(wanted) => Self::text(Within::Body, wanted),
             SearchKey::Text(wanted) => Self::text(Within::Anywhere, wanted),
@@ -169,6 +174,19 @@ impl Test {
                 tests.iter().filter_map(Self::bound).reduce(|one, other| one.intersection(&other))
             }
             _ => None,
+        }
+    }
+
+    /// What an index can say: a message that does not satisfy it does not satisfy the test.
+    fn query(&self) -> Option<Query> {
+        match self {
+            Self::Text(within, wanted) => Query::text(within.places(), wanted),
+            Self::All(tests) => {
+                let queries: Vec<Query> = tests.iter().filter_map(Self::query).collect();
+                (!queries.is_empty()).then_some(Query::All(queries))
+            }
+            Self::Or(one, other) => Some(Query::Any(vec![one.query()?, other.query()?])),
+            Self::Among(_) | Self::Key(_) | Self::Not(_) => None,
         }
     }
 

@@ -100,9 +100,7 @@ impl Folder {
 fn same(character: char) -> char {
     match character {
         // Each katakana stands 0x60 behind its hiragana.
-        'ァ'..='ヶ' | 'ヽ' | 'ヾ' => {
-            char::from_u32(u32::from(character) - 0x60).unwrap_or(character)
-        }
+        'ァ'..='ヶ' | 'ヽ' | 'ヾ' => char::from_u32(u32::from(character) - 0x60).unwrap_or(character),
         'ς' => 'σ',
         '〜' => '~',
         '−' => '-',

@@ -17,6 +17,7 @@ mod rev2;
 mod rfc3501;
 mod script;
 mod search;
+mod search_index;
 mod server;
 mod sessions;
 mod sign_in;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
@@ -31,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) strict: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) authority: CertificateDer<'static>,
+    /// Runs only if the test does it.
+    pub(crate) search: Indexer,
     shutdown: Shutdown,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -55,10 +58,11 @@ impl Server {
         let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
         let tls = Mode::new(Start::Tls, Some(acceptor));
         let services = services(&mail);
+        let search = services.search.clone();
         let shutdown = Shutdown::new();
         let listen = |mode| mail.block_on(listen(mode, services.clone(), shutdown.ending()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
-        Self { mail, clear, strict, tls, authority, shutdown, listeners: vec![one, two, three] }
+        Self { mail, clear, strict, tls, authority, search, shutdown, listeners: vec![one, two, three] }
     }
 
     /// A client that has read the greeting.
@@ -124,6 +128,7 @@ async fn listen(mode: Mode, services: Services, ending: Ending) -> (SocketAddr, 
 
 fn services(mail: &TestStore) -> Services {
     Services {
+        search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
         directory: directory(mail),
