@@ -8,21 +8,25 @@
 //! Texts are compared folded (`mime::fold`): without regard to case, width and kana. An
 //! index only spares messages that cannot satisfy: see `narrow.rs`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hikyaku_imap_proto::command::{DateKind, DateTest, EnvelopeField, SearchKey};
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_imap_proto::{By, Date, Flag, Messages, Uid, UidSet};
 use hikyaku_mailstore::search::Query;
-use hikyaku_mailstore::{Entry, Flags, email};
+use hikyaku_mailstore::{Email, Entry, Flags, email};
 use hikyaku_mime::fold::fold;
 use hikyaku_mime::search::{self, MOST_TEXT, Place};
 use hikyaku_types::{EmailId, ThreadId, Timestamp};
 
-use crate::facts::{Message, Needs, content, work};
+use crate::facts::{Message, Needs, assembled, content, work};
 use crate::narrow::narrow;
 use crate::selected::{Reader, Selected};
 use crate::session::{Failure, Session};
+
+/// Emails that are read together.
+const READ_AHEAD: usize = 32;
 
 /// A message that was found.
 #[derive(Debug, Clone, Copy)]
@@ -51,16 +55,36 @@ pub(crate) async fn find(session: &Session<'_>, key: &SearchKey) -> Result<Found
     let mut reader = Reader::new(selected.id, candidates);
     let mut found = Found { hits: Vec::new(), is_damaged: false };
     while let Some(entries) = reader.step(session).await? {
-        for entry in entries {
-            match satisfies(session, &test, &entry, now).await {
-                Ok(true) => found.hits.extend(hit(&entry)),
-                Ok(false) => {}
-                Err(Failure::Answer(_)) => found.is_damaged = true,
-                Err(gone) => return Err(gone),
+        for entries in entries.chunks(READ_AHEAD) {
+            let mut ahead = read_ahead(session, &test, entries, now).await;
+            for entry in entries {
+                match satisfies(session, &test, entry, now, ahead.remove(&entry.email)).await {
+                    Ok(true) => found.hits.extend(hit(entry)),
+                    Ok(false) => {}
+                    Err(Failure::Answer(_)) => found.is_damaged = true,
+                    Err(gone) => return Err(gone),
+                }
             }
         }
     }
     Ok(found)
+}
+
+/// The emails of entries that do not decide the test by themselves, if it looks at contents.
+/// Where one cannot be read there are none: then each is read alone.
+async fn read_ahead(
+    session: &Session<'_>,
+    test: &Test,
+    entries: &[Entry],
+    now: Timestamp,
+) -> HashMap<EmailId, Email> {
+    if !test.needs(Needs::Content) {
+        return HashMap::new();
+    }
+    let is_undecided = |entry: &&Entry| test.judge(&Facts::of(entry, now)).is_none();
+    let ids: Vec<EmailId> = entries.iter().filter(is_undecided).map(|entry| entry.email).collect();
+    let read = session.read("imap.emails", move |tx| email::emails(tx, &ids)).await;
+    read.unwrap_or_default().into_iter().map(|email| (email.id, email)).collect()
 }
 
 fn hit(entry: &Entry) -> Option<Hit> {
@@ -73,19 +97,26 @@ async fn satisfies(
     test: &Arc<Test>,
     entry: &Entry,
     now: Timestamp,
+    ahead: Option<Email>,
 ) -> Result<bool, Failure> {
-    let mut facts = Facts { entry: entry.clone(), now, arrival: None, message: None };
+    let mut facts = Facts::of(entry, now);
     if let Some(verdict) = test.judge(&facts) {
         return Ok(verdict);
     }
     let id = entry.email;
-    if test.needs(Needs::Arrival) {
+    if let Some(email) = &ahead {
+        facts.arrival = Some((email.received_at, email.thread));
+    } else if test.needs(Needs::Arrival) {
         facts.arrival = session.read("imap.arrival", move |tx| email::arrival(tx, id)).await?;
-        if let Some(verdict) = test.judge(&facts) {
-            return Ok(verdict);
-        }
     }
-    match content(session, id).await {
+    if let Some(verdict) = test.judge(&facts) {
+        return Ok(verdict);
+    }
+    let read = match ahead {
+        Some(email) => assembled(session, &email).await.map(|content| (email, content)),
+        None => content(session, id).await,
+    };
+    match read {
         Ok((email, content)) => {
             facts.arrival = Some((email.received_at, email.thread));
             let test = Arc::clone(test);
@@ -107,6 +138,12 @@ struct Facts {
     now: Timestamp,
     arrival: Option<(Timestamp, ThreadId)>,
     message: Option<Message>,
+}
+
+impl Facts {
+    fn of(entry: &Entry, now: Timestamp) -> Self {
+        Self { entry: entry.clone(), now, arrival: None, message: None }
+    }
 }
 
 /// A key of SEARCH with its sets resolved.

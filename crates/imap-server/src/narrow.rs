@@ -70,7 +70,7 @@ async fn places(
     while after < last.get() {
         let range = (after + 1, last.get());
         let step = session
-            .read("imap.emails", move |tx| entry::emails_within(tx, mailbox, range, READ_STEP))
+            .read("imap.places", move |tx| entry::emails_within(tx, mailbox, range, READ_STEP))
             .await?;
         let Some((reached, _)) = step.last().copied() else { break };
         after = reached;
