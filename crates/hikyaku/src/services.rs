@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hikyaku_directory::{CacheSizes, Directory, Passwords};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_smtp_server::{Isolation, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
@@ -27,6 +28,8 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// Works once it is run.
+    pub(crate) search: Indexer,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Other nodes may work on the same databases.
@@ -65,9 +68,11 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
+        let (store, content) = (Arc::new(store), Arc::new(content));
         Ok(Self {
-            store: Arc::new(store),
-            content: Arc::new(content),
+            search: Indexer::new(Arc::clone(&store), Arc::clone(&content)),
+            store,
+            content,
             ids: Arc::new(ids),
             data: data.to_owned(),
             is_shared: location.folder().is_none(),
@@ -114,6 +119,7 @@ impl Installation {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
             directory,
+            search: self.search.clone(),
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
