@@ -7,6 +7,7 @@
 //! Exit codes: 0 done, 1 refused, 2 the command line is wrong, 3 it may work later.
 
 mod command;
+mod desk;
 mod names;
 mod parse;
 mod place;
@@ -25,6 +26,7 @@ use clap::ArgMatches;
 use hikyaku_directory::{Action, Answer};
 
 pub(crate) use command::command;
+pub(crate) use desk::Desk;
 pub(crate) use socket::{AdminSocket, serve_admin};
 
 use parse::Parsed;

@@ -14,7 +14,7 @@ use hikyaku_smtp_server::Mode as SmtpMode;
 use hikyaku_types::{Domain, Network};
 use tokio::task::JoinSet;
 
-use crate::admin::{AdminSocket, serve_admin};
+use crate::admin::{AdminSocket, Desk, serve_admin};
 use crate::bounds::{Bounds, ImapBounds};
 use crate::maintenance;
 use crate::services::Installation;
@@ -184,7 +184,7 @@ fn background(
     let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
-    let admin = serve_admin(socket, Arc::clone(directory));
+    let admin = serve_admin(socket, Desk::new(Arc::clone(directory)));
     let search = installation.search.clone();
     let maintenance = maintenance::run(store, content, Arc::clone(directory), search.clone());
     let (is_shared, directory) = (installation.is_shared, Arc::clone(directory));

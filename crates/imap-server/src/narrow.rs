@@ -28,7 +28,7 @@ pub(crate) async fn narrow(
     query: Option<Query>,
 ) -> Result<UidSet, Failure> {
     let Some(query) = query.filter(Query::is_bounded) else { return Ok(candidates) };
-    if u64::from(candidates.len()) <= FEW {
+    if candidates.len() <= FEW {
         return Ok(candidates);
     }
     let known = ask(session, &query).await?;

@@ -292,9 +292,9 @@ fn answer(tx: &mut AccountTx<'_>, segment: i64, emails: usize, query: &Query) ->
             for (number, query) in queries.iter().enumerate() {
                 let found = self::answer(tx, segment, emails, query)?;
                 if number == 0 {
-                    answer = found
+                    answer = found;
                 } else {
-                    answer.keep(&found)
+                    answer.keep(&found);
                 }
                 if answer.is_empty() {
                     break;

@@ -92,7 +92,7 @@ impl Gram {
     /// Any gram that begins with this character.
     fn beginning_with(character: char) -> (Self, Self) {
         let first = i64::from(u32::from(character));
-        (Self(first << 42), Self((first + 1 << 42) - 1))
+        (Self(first << 42), Self(((first + 1) << 42) - 1))
     }
 
     /// As a number that an index keeps; positive.

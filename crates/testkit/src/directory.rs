@@ -7,10 +7,10 @@ use hikyaku_directory::{
     Action, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, NewSecret, PasswordHash, Passwords,
     Request,
 };
-use hikyaku_store::AccountHome;
+use hikyaku_store::{AccountHome, Store};
 use hikyaku_types::{Actor, NodeId, RisingIds, TenantId};
 
-use crate::{SeededRandom, TestStore};
+use crate::{ManualClock, SeededRandom, TestStore};
 
 /// A directory that is being filled.
 #[derive(Debug)]
@@ -27,10 +27,15 @@ pub fn set(name: &str, value: impl Into<String>) -> FieldEdit {
 impl TestDirectory {
     /// An empty one.
     pub fn new(mail: &TestStore) -> Self {
+        Self::on(Arc::clone(&mail.store), Arc::clone(&mail.clock))
+    }
+
+    /// The one of a store: empty, if nobody filled it.
+    pub fn on(store: Arc<Store>, clock: Arc<ManualClock>) -> Self {
         let directory = Directory::new(
-            Arc::clone(&mail.store),
+            store,
             Arc::new(RisingIds::new(NodeId::new(3).expect("3 is a node"))),
-            Arc::clone(&mail.clock) as _,
+            clock as _,
             Arc::new(SeededRandom::new(9)),
             Passwords::new(2),
             CacheSizes::default(),

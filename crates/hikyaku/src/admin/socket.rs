@@ -8,17 +8,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{Answer, Directory, Request};
-use hikyaku_types::Actor;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::desk::{Desk, Reply};
 use super::refusal::Refusal;
 
 /// The longest request: lists of a thousand addresses fit.
@@ -26,26 +23,6 @@ const LONGEST: u64 = 1 << 20;
 const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at once.
 const MOST: usize = 32;
-
-/// What a line of the client asks.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Ask {
-    One(Request),
-    /// In one transaction.
-    Many(Vec<Request>),
-}
-
-/// What a line of the server says.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
-pub(super) enum Reply {
-    Answer(Answer),
-    /// All of many is done.
-    Done,
-    Error(Refusal),
-}
 
 /// An open socket. Its file goes when this does.
 #[derive(Debug)]
@@ -81,7 +58,7 @@ impl Drop for AdminSocket {
 }
 
 /// Answers until it is dropped.
-pub(crate) async fn serve_admin(socket: AdminSocket, directory: Arc<Directory>) {
+pub(crate) async fn serve_admin(socket: AdminSocket, desk: Desk) {
     let mut running = JoinSet::new();
     loop {
         while running.len() >= MOST {
@@ -89,9 +66,9 @@ pub(crate) async fn serve_admin(socket: AdminSocket, directory: Arc<Directory>) 
         }
         match socket.listener.accept().await {
             Ok((stream, _)) => {
-                let directory = Arc::clone(&directory);
+                let desk = desk.clone();
                 running.spawn(async move {
-                    if let Err(error) = converse(stream, &directory).await {
+                    if let Err(error) = converse(stream, &desk).await {
                         tracing::debug!(%error, "an administrator's connection ended");
                     }
                 });
@@ -105,7 +82,7 @@ pub(crate) async fn serve_admin(socket: AdminSocket, directory: Arc<Directory>) 
     }
 }
 
-async fn converse(mut stream: UnixStream, directory: &Directory) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     let own = rustix::process::geteuid().as_raw();
     if peer != 0 && peer != own {
@@ -123,20 +100,16 @@ async fn converse(mut stream: UnixStream, directory: &Directory) -> io::Result<(
         if timeout(SILENCE, read).await.map_err(silent)?? == 0 || line.last() != Some(&b'\n') {
             return Ok(());
         }
-        let reply = answer(directory, &who, &line).await;
+        let reply = answer(desk, &who, &line).await;
         let mut reply = serde_json::to_vec(&reply)?;
         reply.push(b'\n');
         timeout(SILENCE, write.write_all(&reply)).await.map_err(silent)??;
     }
 }
 
-async fn answer(directory: &Directory, who: &str, line: &[u8]) -> Reply {
-    let done = match serde_json::from_slice(line) {
-        Ok(Ask::One(request)) => directory.execute_as(Actor::Operator, who, request).await.map(Reply::Answer),
-        Ok(Ask::Many(requests)) => {
-            directory.execute_many(Actor::Operator, who, requests).await.map(|()| Reply::Done)
-        }
-        Err(error) => return Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
-    };
-    done.unwrap_or_else(|error| Reply::Error(Refusal::from(&error)))
+async fn answer(desk: &Desk, who: &str, line: &[u8]) -> Reply {
+    match serde_json::from_slice(line) {
+        Ok(ask) => desk.answer(who, ask).await,
+        Err(error) => Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
+    }
 }

@@ -87,7 +87,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         smtp: smtp_limits(&smtp),
         deadlines: smtp_deadlines(&smtp.timeouts),
         imap: imap_bounds(&imap),
-        shared: Shared { content_bytes: smtp.memory.in_memory(), ..Shared::default() },
+        shared: smtp_shared(&smtp),
     };
     if findings.has_mistakes() {
         return None;
@@ -190,6 +190,11 @@ fn smtp_limits(smtp: &Smtp) -> SmtpLimits {
     let Smtp {
         message_size,
         memory: _,
+        transactions: _,
+        lookups: _,
+        refused_each: _,
+        refused_at_once: _,
+        refusal_delay: _,
         bare_line_ends: _,
         line,
         received_fields,
@@ -211,6 +216,17 @@ fn smtp_limits(smtp: &Smtp) -> SmtpLimits {
         errors: errors.value,
         idle_commands: idle_commands.value,
         sign_ins: failed_sign_ins.value,
+    }
+}
+
+fn smtp_shared(smtp: &Smtp) -> Shared {
+    Shared {
+        transactions: smtp.transactions.value,
+        lookups: smtp.lookups.value,
+        content_bytes: smtp.memory.in_memory(),
+        refused_each: smtp.refused_each.value,
+        refused_at_once: smtp.refused_at_once.value,
+        refusal_delay: smtp.refusal_delay.value,
     }
 }
 

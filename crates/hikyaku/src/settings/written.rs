@@ -151,6 +151,19 @@ section! {
         /// Memory for messages that are coming in, over all sessions: what finds no room
         /// waits. It is never less than two of the largest messages.
         memory: Given<Bytes> = "512 MiB", from "1 MiB" to "1 TiB";
+        /// Messages under way at once, over all sessions, from the first recipient on. One
+        /// tenant, source or listener has at most half of them.
+        transactions: Given<usize> = 1_024, from 8 to 100_000;
+        /// Recipients that are looked up at once, over all sessions.
+        lookups: Given<usize> = 256, from 8 to 10_000;
+        /// Recipients refused to one source within ten minutes: after that each further one
+        /// ends its connection.
+        refused_each: Given<u32> = 300, from 10 to 1_000_000;
+        /// Recipients refused to one connection at once: each further one is answered after
+        /// `refusal_delay`.
+        refused_at_once: Given<u32> = 10, from 0 to 1_000_000;
+        /// See `refused_at_once`.
+        refusal_delay: Given<Duration> = "1s", from "0s" to "1m";
         /// Longest line of a message, without its end. Without this setting there is no
         /// bound: RFC 5321 says 998, and much mail has more.
         line: Option<Given<Bytes>>, from "998 B" to "1 GiB";

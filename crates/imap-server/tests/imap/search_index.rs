@@ -112,8 +112,8 @@ fn random_key(rng: &mut Rng, depth: u32) -> String {
 fn compare(client: &mut Client, keys: &[String]) -> usize {
     let mut found = 0;
     for key in keys {
-        let with = client.ok(&format!("SEARCH CHARSET UTF-8 {key}")).untagged_text();
-        let without = client.ok(&format!("SEARCH CHARSET UTF-8 NOT NOT {key}")).untagged_text();
+        let with = client.ok(format!("SEARCH CHARSET UTF-8 {key}")).untagged_text();
+        let without = client.ok(format!("SEARCH CHARSET UTF-8 NOT NOT {key}")).untagged_text();
         assert_eq!(with, without, "{key}");
         found += with.split(' ').count() - 2;
     }
@@ -156,7 +156,7 @@ fn reads_the_first(server: &Server, client: &mut Client, key: &str) -> bool {
         assert_eq!(hidden.expect("it is written"), 1);
     };
     hide(1_000);
-    let answer = client.command(&format!("SEARCH {key}"));
+    let answer = client.command(format!("SEARCH {key}"));
     hide(-1_000);
     answer.tagged.starts_with("NO")
 }
@@ -188,7 +188,7 @@ fn what_is_indexed_is_not_read(mail: TestStore) {
         // Too short to be asked for.
         ("BODY 33", "* SEARCH 33", true),
     ] {
-        assert_eq!(client.ok(&format!("SEARCH {key}")).untagged_text(), expected, "{key}");
+        assert_eq!(client.ok(format!("SEARCH {key}")).untagged_text(), expected, "{key}");
         assert_eq!(reads_the_first(&server, &mut client, key), reads_it, "{key}");
     }
 }
