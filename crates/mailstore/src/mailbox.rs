@@ -11,7 +11,7 @@
 use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
-use crate::entry;
+use crate::{entry, search};
 
 /// A mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -423,6 +423,7 @@ pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Re
     if tx.execute(FORGET_TOMBSTONES, &[id.into()])? > 0 {
         return Ok(false);
     }
+    search::forget_mailbox(tx, id)?;
     tx.execute(REMOVE, &[id.into()])?;
     Ok(true)
 }
