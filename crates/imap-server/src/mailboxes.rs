@@ -1,11 +1,16 @@
 //! The account's tree of mailboxes, with full names.
+//!
+//! Standards: RFC 9051 section 5.1 (names are Net-Unicode, so in NFC).
+//! Invariant: a name means the same mailbox however its characters are composed: macOS sends
+//! them decomposed, others do not.
 
 use std::collections::{HashMap, HashSet};
 
-use hikyaku_imap_proto::MailboxName;
 use hikyaku_imap_proto::mailbox::SEPARATOR;
 use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_imap_proto::{ListPattern, MailboxName};
 use hikyaku_mailstore::{Mailbox, MailboxId, mailbox};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::session::{Failure, Session};
 
@@ -48,12 +53,26 @@ impl Tree {
 
     /// The mailbox of this name.
     pub(crate) fn find(&self, name: &MailboxName) -> Result<&Mailbox, Failure> {
-        let found = self.mailboxes.binary_search_by(|(other, _)| other.cmp(name));
+        let name = normal(name);
+        let found = self.mailboxes.binary_search_by(|(other, _)| other.cmp(&name));
         match found.ok().and_then(|at| self.mailboxes.get(at)) {
             Some((_, mailbox)) => Ok(mailbox),
             None => Err(StatusResponse::no_such_mailbox().into()),
         }
     }
+}
+
+/// The name in NFC. One that is too long then is left, and names nothing.
+pub(crate) fn normal(name: &MailboxName) -> MailboxName {
+    match is_nfc(name.as_str()) {
+        true => name.clone(),
+        false => MailboxName::new(&name.as_str().nfc().collect::<String>()).unwrap_or_else(|_| name.clone()),
+    }
+}
+
+/// The pattern in NFC, as the names that it is compared with.
+pub(crate) fn normal_pattern(pattern: &ListPattern) -> ListPattern {
+    pattern.map(|text| text.nfc().collect())
 }
 
 /// MAILBOXID, RFC 8474 section 4: no id is given twice in an account, and RENAME keeps it.
@@ -75,5 +94,5 @@ fn full_name(row: &Mailbox, by_id: &HashMap<MailboxId, &Mailbox>) -> Option<Mail
         parent = above.parent;
     }
     levels.reverse();
-    MailboxName::new(&levels.join(&SEPARATOR.to_string())).ok()
+    MailboxName::new(&levels.join(&SEPARATOR.to_string())).ok().as_ref().map(normal)
 }
