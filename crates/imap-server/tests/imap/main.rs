@@ -5,6 +5,7 @@
 
 mod append;
 mod client;
+mod clients;
 mod compress;
 mod condstore;
 mod copying;
