@@ -89,7 +89,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         services,
         mode,
         peer: peer.ip(),
-        wire: Wire::new(stream),
+        wire: Wire::new(stream, mode.stalled),
         account: None,
         selected: None,
         dialect: Dialect::SevenBit,
@@ -433,7 +433,7 @@ impl Shell<'_> {
 
     async fn start_tls(&mut self) -> Result<(), End> {
         let acceptor = self.session.mode.tls.clone().ok_or_else(|| io::Error::other("no certificate"))?;
-        self.session.wire.start_tls(&acceptor).await?;
+        self.session.wire.start_tls(&acceptor, self.session.mode.silence_before_sign_in).await?;
         self.session.has_tls = true;
         Ok(())
     }

@@ -13,6 +13,7 @@ mod damage;
 mod extensions;
 mod fetch;
 mod flags;
+mod hostile;
 mod mailboxes;
 mod model;
 mod rev2;
