@@ -1,4 +1,4 @@
-//! The account's tree of mailboxes, with full names.
+//! The account's mailboxes by their full names: one of them, or the whole tree.
 //!
 //! Standards: RFC 9051 section 5.1 (names are Net-Unicode, so in NFC).
 //! Invariant: a name means the same mailbox however its characters are composed: macOS sends
@@ -12,7 +12,7 @@ use hikyaku_imap_proto::{ListPattern, MailboxName};
 use hikyaku_mailstore::{Mailbox, MailboxId, mailbox};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::session::{Failure, Session};
+use crate::session::{Failure, Session, path};
 
 /// Mailboxes that one closure reads.
 const STEP: u16 = 500;
@@ -50,16 +50,14 @@ impl Tree {
     pub(crate) fn has_children(&self, id: MailboxId) -> bool {
         self.parents.contains(&id)
     }
+}
 
-    /// The mailbox of this name.
-    pub(crate) fn find(&self, name: &MailboxName) -> Result<&Mailbox, Failure> {
-        let name = normal(name);
-        let found = self.mailboxes.binary_search_by(|(other, _)| other.cmp(&name));
-        match found.ok().and_then(|at| self.mailboxes.get(at)) {
-            Some((_, mailbox)) => Ok(mailbox),
-            None => Err(StatusResponse::no_such_mailbox().into()),
-        }
-    }
+/// The mailbox of this name, without a look at any other: an account may have ten thousand.
+pub(crate) async fn find(session: &Session<'_>, name: &MailboxName) -> Result<Mailbox, Failure> {
+    // A name that no mailbox can have is that of none.
+    let path = path(name).map_err(|_| StatusResponse::no_such_mailbox())?;
+    let found = session.read("imap.mailbox", move |tx| mailbox::find(tx, &path)).await?;
+    found.ok_or_else(|| StatusResponse::no_such_mailbox().into())
 }
 
 /// The name in NFC. One that is too long then is left, and names nothing.
@@ -94,5 +92,5 @@ fn full_name(row: &Mailbox, by_id: &HashMap<MailboxId, &Mailbox>) -> Option<Mail
         parent = above.parent;
     }
     levels.reverse();
-    MailboxName::new(&levels.join(&SEPARATOR.to_string())).ok().as_ref().map(normal)
+    MailboxName::new(&levels.join(&SEPARATOR.to_string())).ok()
 }

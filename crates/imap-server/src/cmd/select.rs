@@ -12,7 +12,7 @@ use hikyaku_mailstore::entry;
 
 use super::expunge::deleted;
 use crate::history::{self, Since};
-use crate::mailboxes::{Tree, normal, object_id};
+use crate::mailboxes::{self, normal, object_id};
 use crate::selected::{Opened, flags_of, mod_seq, open, steps};
 use crate::session::{Failure, Outcome, Session};
 
@@ -24,7 +24,7 @@ pub(super) async fn select(session: &mut Session<'_>, select: &Select, read_only
     if session.selected.take().is_some() {
         StatusResponse::closed().untagged(&mut session.wire.out);
     }
-    let id = Tree::load(session).await?.find(&select.mailbox)?.id;
+    let id = mailboxes::find(session, &select.mailbox).await?.id;
     let opened = open(session, id, read_only).await?;
     if session.enabled.rev2 {
         tell_name(session, &select.mailbox, None);

@@ -11,7 +11,7 @@ use hikyaku_store::{Scope, StoreError};
 use hikyaku_types::{Actor, Service};
 
 use super::select::tell_name;
-use crate::mailboxes::{Tree, normal, object_id};
+use crate::mailboxes::{self, normal, object_id};
 use crate::session::{Failure, Outcome, Session, path};
 
 /// The answer tells the new mailbox's id.
@@ -53,7 +53,7 @@ pub(super) async fn delete(session: &mut Session<'_>, name: &MailboxName) -> Res
     if name.is_inbox() {
         return Err(StatusResponse::inbox_stays().into());
     }
-    let id = Tree::load(session).await?.find(name)?.id;
+    let id = mailboxes::find(session, name).await?.id;
     session.write("imap.delete", move |tx| mailbox::delete(tx, id)).await?;
     if session.selected.as_ref().is_some_and(|selected| selected.id == id) {
         session.selected = None;
@@ -87,7 +87,7 @@ pub(super) async fn rename(session: &mut Session<'_>, rename: &Rename) -> Result
     if rename.from.is_inbox() {
         return rename_inbox(session, to).await;
     }
-    let id = Tree::load(session).await?.find(&rename.from)?.id;
+    let id = mailboxes::find(session, &rename.from).await?.id;
     session.write("imap.rename", move |tx| mailbox::rename(tx, id, &to)).await?;
     if session.enabled.rev2 {
         tell_name(session, &rename.to, Some(&rename.from));
@@ -117,7 +117,7 @@ pub(super) async fn subscribe(
     name: &MailboxName,
     yes: bool,
 ) -> Result<(), Failure> {
-    let id = match Tree::load(session).await?.find(name) {
+    let id = match mailboxes::find(session, name).await {
         Ok(mailbox) => mailbox.id,
         // What is gone is not subscribed either.
         Err(_) if !yes => return Ok(()),

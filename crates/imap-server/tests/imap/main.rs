@@ -15,6 +15,7 @@ mod fetch;
 mod flags;
 mod hostile;
 mod mailboxes;
+mod many_mailboxes;
 mod model;
 mod rev2;
 mod rfc3501;
