@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use hikyaku_imap_proto::deflate::{Damaged, Deflater, Flush, Inflater};
-use hikyaku_net::{Stream, TlsAcceptor};
+use hikyaku_net::{Stream, TlsAcceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -138,8 +138,12 @@ impl Wire {
         Ok(())
     }
 
-    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor, patience: Duration) -> io::Result<()> {
-        within(patience, self.stream.start_tls(acceptor)).await.map(drop)
+    pub(crate) async fn start_tls(
+        &mut self,
+        acceptor: &TlsAcceptor,
+        patience: Duration,
+    ) -> io::Result<TlsFacts> {
+        within(patience, self.stream.start_tls(acceptor)).await
     }
 
     pub(crate) async fn close(&mut self) -> io::Result<()> {

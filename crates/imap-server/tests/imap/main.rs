@@ -19,6 +19,7 @@ mod many_mailboxes;
 mod model;
 mod rev2;
 mod rfc3501;
+mod scram;
 mod script;
 mod search;
 mod server;
