@@ -8,6 +8,7 @@ mod access;
 mod flood;
 mod mail;
 mod measure;
+mod search;
 mod store;
 
 use clap::Parser;
@@ -21,6 +22,8 @@ enum Part {
     Store(store::Arguments),
     /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
     Flood(flood::Arguments),
+    /// SEARCH without an index and with one, and what the index costs.
+    Search(search::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -28,5 +31,6 @@ fn main() -> anyhow::Result<()> {
         Part::Access(arguments) => access::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
+        Part::Search(arguments) => search::run(&arguments),
     }
 }
