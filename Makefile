@@ -51,7 +51,12 @@ fuzz: ## every fuzz target for SECONDS each (60)
 	@scripts/install fuzz
 	scripts/fuzz all $(SECONDS)
 
-bench: ## measure PART (store, inbound, flood, access, directory)
+<<<<<<< HEAD
+bench: ## measure PART (store, inbound, flood, access, directory, search)
 	@scripts/install bench
 	cargo build --locked --release -p hikyaku -p hikyaku-bench
+=======
+bench: ## measure PART (store, flood, search)
+	@scripts/install run
+>>>>>>> green/search
 	cargo run --locked --release -p hikyaku-bench -- $(PART)

@@ -12,6 +12,7 @@ mod mail;
 mod measure;
 mod ours;
 mod peers;
+mod search;
 mod signed;
 mod store;
 
@@ -30,6 +31,8 @@ enum Part {
     Inbound(inbound::Arguments),
     /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
     Flood(flood::Arguments),
+    /// SEARCH without an index and with one, and what the index costs.
+    Search(search::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,5 +42,6 @@ fn main() -> anyhow::Result<()> {
         Part::Store(arguments) => store::run(&arguments),
         Part::Inbound(arguments) => inbound::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
+        Part::Search(arguments) => search::run(&arguments),
     }
 }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{Account, Attempt, Directory, Entrance, Recipients, Resolution, SignInError};
+use hikyaku_directory::{Account, Attempt, ForgedMailPolicy, Directory, Entrance, Recipients, Resolution, SignInError};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
+use hikyaku_sender_auth::policy::Policy;
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
@@ -166,18 +167,18 @@ pub(crate) async fn recipients(
     }
 }
 
-fn found(recipients: Recipients, address: Option<Address>, of: usize) -> Found {
+fn found(recipients: Recipients, address: Option<Address>, of: usize, policy: &Arc<Policy>) -> Found {
     let Recipients { tenant, accounts, forwards } = recipients;
     let accepted = |account: Arc<Account>| {
         let address = address.clone().unwrap_or_else(|| account.address().clone());
-        Accepted { of, account, address, policy: Arc::default() }
+        Accepted { of, account, address, policy: Arc::clone(policy) }
     };
     let leaving = |to: Address| Leaving {
         of,
         tenant: Arc::clone(&tenant),
         via: address.clone(),
         to,
-        policy: Arc::default(),
+        policy: Arc::clone(policy),
     };
     Found {
         accounts: accounts.into_iter().map(accepted).collect(),
