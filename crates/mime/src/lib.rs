@@ -33,6 +33,7 @@ pub mod envelope;
 pub mod fields;
 pub mod header;
 pub mod hops;
+pub mod report;
 pub mod section;
 mod span;
 pub mod structure;

@@ -78,7 +78,7 @@ fn acceptance(
             });
         }
     }
-    Acceptance { delivery, outgoing, sending: None }
+    Acceptance { delivery, outgoing, sending: None, report: None }
 }
 
 fn carry_out(mail: &TestStore, acceptance: Acceptance) -> Result<Accepted, AcceptError> {

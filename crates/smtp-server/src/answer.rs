@@ -11,7 +11,7 @@ use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
 use hikyaku_smtp_proto::{Answer, Listener, Reply};
 use hikyaku_store::{Scope, Store, StoreError};
-use hikyaku_types::{Actor, Address, Service, Timestamp};
+use hikyaku_types::{Actor, Address, Domain, LocalPart, Service, Timestamp};
 
 use crate::leaving::Leaving;
 use crate::receive::Accepted;
@@ -151,7 +151,7 @@ pub(crate) async fn recipients(
         }
     };
     match resolution.map_err(|error| cannot_ask(&error))? {
-        Resolution::Recipients(recipients) => Ok(found(recipients, address, of)),
+        Resolution::Recipients(recipients) => Ok(found(recipients, address, &settings.host_name, of)),
         // What would be refused for good later must not be lost now: it waits where it is.
         Resolution::Suspended => Err(Reply::mailbox_unavailable()),
         Resolution::NoMailbox => Err(Reply::mailbox_unknown()),
@@ -165,13 +165,19 @@ pub(crate) async fn recipients(
     }
 }
 
-fn found(recipients: Recipients, address: Option<Address>, of: usize) -> Found {
+/// No address is `<Postmaster>`, who is the postmaster of our own name.
+fn found(recipients: Recipients, address: Option<Address>, host_name: &Domain, of: usize) -> Found {
     let Recipients { tenant, accounts, forwards } = recipients;
+    let postmaster = || {
+        let local_part = LocalPart::parse("postmaster").ok()?;
+        Some(Address { local_part, domain: host_name.clone() })
+    };
+    let via = address.clone().or_else(postmaster);
     let accepted = |account: Arc<Account>| {
         let address = address.clone().unwrap_or_else(|| account.address().clone());
         Accepted { of, account, address }
     };
-    let leaving = |to: Address| Leaving { of, tenant: Arc::clone(&tenant), via: address.clone(), to };
+    let leaving = |to: Address| Leaving { of, tenant: Arc::clone(&tenant), via: via.clone(), to };
     Found {
         accounts: accounts.into_iter().map(accepted).collect(),
         leaving: forwards.into_iter().map(leaving).collect(),

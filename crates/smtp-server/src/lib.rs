@@ -31,6 +31,7 @@ mod metrics;
 mod pool;
 mod receive;
 mod refusals;
+mod report;
 mod shell;
 mod submission;
 
@@ -89,8 +90,9 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
         plain_sign_in_without_tls: false,
         chunking: true,
         binary_mime: true,
-        // Nobody is told of a delivery yet, so nothing is promised (RFC 3461 section 4).
-        dsn: false,
+        // Of a recipient whose mailbox is full nothing can be told, and in LMTP that does not
+        // refuse the others.
+        dsn: listener != Listener::Lmtp,
         limits: true,
         require_tls: true,
     };
