@@ -149,7 +149,7 @@ fn several_recipients_are_expanded(mail: TestStore) {
     let mut client = Client::hello(server.mx);
     accepted(&send(&mut client, "<s@client.example>", "<team@example.org> NOTIFY=SUCCESS,DELAY", MAIL));
     let queue = server.queue();
-    let [forward, report] = &queue[..] else { panic!("forwarded and told: {queue:?}") };
+    let [report, forward] = &queue[..] else { panic!("told and forwarded: {queue:?}") };
     assert_eq!((forward.kind.as_str(), forward.recipient_count), ("forward", 2));
     assert!(forward.recipients.iter().all(|one| one.notify.as_deref() == Some("DELAY")), "{forward:?}");
     let report = server.queued_message(report.id.parse().unwrap());
