@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hikyaku_directory::{CacheSizes, Directory, Passwords};
+use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
 use hikyaku_smtp_server::{Isolation, Limits, Services};
@@ -78,16 +78,25 @@ impl Installation {
         })
     }
 
-    /// Who exists, with a pool that checks so many passwords at once.
-    pub(crate) fn directory(&self, passwords_at_once: usize) -> anyhow::Result<Arc<Directory>> {
-        Ok(Arc::new(Directory::new(
+    /// Who exists, with a pool that checks so many passwords at once, and the passwords that
+    /// nobody may choose.
+    pub(crate) fn directory(
+        &self,
+        passwords_at_once: usize,
+        breached: Option<BreachedPasswords>,
+    ) -> anyhow::Result<Arc<Directory>> {
+        let directory = Directory::new(
             Arc::clone(&self.store),
             Arc::clone(&self.ids),
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
             Passwords::new(passwords_at_once),
             CacheSizes::default(),
-        )?))
+        )?;
+        Ok(Arc::new(match breached {
+            Some(file) => directory.with_breached(file),
+            None => directory,
+        }))
     }
 
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be

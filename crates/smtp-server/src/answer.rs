@@ -17,7 +17,7 @@ use crate::leaving::Leaving;
 use crate::receive::Accepted;
 
 /// A failed sign-in is answered so long after it was tried, whatever the cause.
-const FAILURE_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const FAILURE_AFTER: Duration = Duration::from_secs(1);
 
 /// Checks credentials; the account if they are right.
 pub(crate) async fn sign_in(

@@ -32,6 +32,7 @@ mod pool;
 mod receive;
 mod refusals;
 mod report;
+mod scram;
 mod shell;
 mod submission;
 
@@ -88,6 +89,8 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
     settings.offers = Offers {
         start_tls: has_tls,
         plain_sign_in_without_tls: false,
+        // Known when a client connects: see `shell`.
+        scram: false,
         chunking: true,
         binary_mime: true,
         // Of a recipient whose mailbox is full nothing can be told, and in LMTP that does not

@@ -32,7 +32,7 @@ use crate::metrics::Reason;
 use crate::pool::Share;
 use crate::receive::{Accepted, Content, Done, Message, receive};
 use crate::submission::{self, Submission};
-use crate::{Mode, Services, answer};
+use crate::{Mode, Services, answer, scram};
 
 /// Bytes of one read.
 const READ: usize = 16 << 10;
@@ -46,6 +46,10 @@ struct Shell<'s> {
     mode: Mode,
     services: &'s Services,
     tls: Option<Tls>,
+    /// What a sign-in can be bound to.
+    exporter: Option<[u8; 32]>,
+    /// Of an AUTH exchange by SCRAM.
+    scram: scram::Awaits,
     account: Option<Arc<Account>>,
     /// Recipients that RCPT accepted, in the session's order.
     recipients: Vec<Accepted>,
@@ -86,6 +90,8 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         mode,
         services,
         tls: None,
+        exporter: None,
+        scram: scram::Awaits::default(),
         account: None,
         recipients: Vec::new(),
         leaving: Vec::new(),
@@ -113,6 +119,7 @@ impl Shell<'_> {
         if self.mode.settings.listener == Listener::Submissions {
             self.start_tls().await?;
         }
+        self.offer_scram().await;
         let (mut session, mut effects) = Session::new(Arc::clone(&self.mode.settings), self.tls.clone());
         let mut framer = Framer::new();
         loop {
@@ -130,6 +137,16 @@ impl Shell<'_> {
         }
         self.flush().await?;
         self.stream.shutdown().await
+    }
+
+    /// Whether SCRAM is offered is the tenants' choice, and may be another one for the next
+    /// connection.
+    async fn offer_scram(&mut self) {
+        let is_submission =
+            matches!(self.mode.settings.listener, Listener::Submission | Listener::Submissions);
+        if is_submission && self.services.directory.offers_scram().await {
+            Arc::make_mut(&mut self.mode.settings).offers.scram = true;
+        }
     }
 
     /// Carries out effects; what the session must be told next, if anything.
@@ -229,14 +246,21 @@ impl Shell<'_> {
             match question {
                 Question::SignIn(credentials) => {
                     match answer::sign_in(&self.services.directory, &credentials, self.origin.peer).await {
-                        Ok(account) => {
-                            tracing::info!(session = self.number, account = %account.home.account,
-                                peer = %self.origin.peer, "signed in");
-                            self.account = Some(account);
-                            Answer::Accept
-                        }
+                        Ok(account) => self.signed_in(account),
                         Err(refusal) => {
                             tracing::info!(session = self.number, peer = %self.origin.peer, "sign-in failed");
+                            refusal
+                        }
+                    }
+                }
+                Question::Relay(relayed) => {
+                    let exporter = self.exporter.as_ref().map(|exporter| exporter.as_slice());
+                    let (directory, peer) = (&self.services.directory, self.origin.peer);
+                    match scram::answer(&mut self.scram, directory, &relayed, exporter, peer).await {
+                        Ok(scram::Next::Challenge(challenge)) => Answer::Challenge(challenge.into()),
+                        Ok(scram::Next::SignedIn(account)) => self.signed_in(account),
+                        Err(refusal) => {
+                            tracing::info!(session = self.number, %peer, "sign-in failed");
                             refusal
                         }
                     }
@@ -250,6 +274,13 @@ impl Shell<'_> {
         };
         let answer = timeout(session.deadline(), answering).await;
         Input::Answer(answer.unwrap_or_else(|_| Answer::Reply(Reply::try_again_later())))
+    }
+
+    fn signed_in(&mut self, account: Arc<Account>) -> Answer {
+        tracing::info!(session = self.number, account = %account.home.account,
+            peer = %self.origin.peer, "signed in");
+        self.account = Some(account);
+        Answer::Accept
     }
 
     async fn recipient(&mut self, forward_path: &ForwardPath) -> Answer {
@@ -481,7 +512,8 @@ impl Shell<'_> {
         let facts = timeout(deadline, Box::pin(self.stream.start_tls(&acceptor)))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let tls = Tls { cipher_suite: facts.cipher_suite.into() };
+        let tls = Tls { cipher_suite: facts.cipher_suite.into(), can_bind: facts.exporter.is_some() };
+        self.exporter = facts.exporter;
         self.tls = Some(tls.clone());
         Ok(tls)
     }

@@ -93,7 +93,7 @@ fn refused(error: &QueueError) -> Refusal {
 }
 
 /// Runs a parsed command line; prints its answer.
-pub(super) fn run(matches: &ArgMatches, place: &Place, json: bool) -> Result<(), Refusal> {
+pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), Refusal> {
     let nothing = || Refusal::usage("nothing is asked: see `hikyaku admin queue --help`");
     let (word, matches) = matches.subcommand().ok_or_else(nothing)?;
     let tenant = matches.get_one::<String>("tenant").cloned();
@@ -155,7 +155,7 @@ impl To {
     }
 }
 
-fn list(matches: &ArgMatches, place: &Place, tenant: Option<String>, json: bool) -> Result<(), Refusal> {
+fn list(matches: &ArgMatches, place: Place, tenant: Option<String>, json: bool) -> Result<(), Refusal> {
     let mut filter = filter(matches)?;
     let is_all = matches.get_flag("all");
     let mut to = To { way: Way::open(place)?, tenant };
@@ -176,7 +176,7 @@ fn list(matches: &ArgMatches, place: &Place, tenant: Option<String>, json: bool)
 fn change(
     deed: Deed,
     matches: &ArgMatches,
-    place: &Place,
+    place: Place,
     tenant: Option<String>,
     json: bool,
 ) -> Result<(), Refusal> {

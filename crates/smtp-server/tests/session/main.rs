@@ -6,6 +6,7 @@ mod extensions;
 mod isolation;
 mod lmtp;
 mod rig;
+mod scram;
 mod submission;
 
 use std::time::Duration;

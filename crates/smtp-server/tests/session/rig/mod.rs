@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hikyaku_directory::{Directory, Kind as Object};
+use hikyaku_directory::Kind as Object;
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Prelude, Quota, account, email, entry};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_queue::{Administration, Filter, Item};
@@ -62,6 +62,8 @@ impl Default for Setup {
 
 pub(crate) struct Server {
     pub(crate) mail: TestStore,
+    /// As the sessions have it.
+    pub(crate) directory: TestDirectory,
     pub(crate) mx: SocketAddr,
     /// Behind a proxy on this machine.
     pub(crate) proxied_mx: SocketAddr,
@@ -84,8 +86,10 @@ impl Server {
         let shutdown = Shutdown::new();
         let (mut addresses, mut running) = (Vec::new(), Vec::new());
         let ids = rising_ids(&mail);
+        let directory = TestDirectory::new(&mail);
         mail.block_on(async {
-            let services = services(&mail, &setup, ids).await;
+            fill(&directory, &setup).await;
+            let services = services(&mail, &setup, &directory, ids);
             let kinds = [Kind::Mx, Kind::Mx, Kind::Submission, Kind::Submissions, Kind::Lmtp];
             for (number, kind) in kinds.into_iter().enumerate() {
                 let refusal: &[u8] =
@@ -105,7 +109,7 @@ impl Server {
         let [mx, proxied_mx, submission, submissions, lmtp] = addresses[..] else {
             unreachable!("five listeners")
         };
-        Self { mail, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
+        Self { mail, directory, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
     }
 
     /// An LMTP client that has said hello.
@@ -275,13 +279,13 @@ fn rising_ids(mail: &TestStore) -> RisingIds {
     ids
 }
 
-async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
+fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, ids: RisingIds) -> Services {
     let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
     tokio::spawn(cleaning);
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        directory: directory(mail, setup).await,
+        directory: Arc::clone(&directory.directory),
         keys,
         ids: Arc::new(ids),
         clock: Arc::clone(&mail.clock) as _,
@@ -294,8 +298,7 @@ async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
     }
 }
 
-async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
-    let test = TestDirectory::new(mail);
+async fn fill(test: &TestDirectory, setup: &Setup) {
     let mut known = Vec::new();
     for (tenant, _, name, aliases) in ACCOUNTS {
         let tenant = TenantId::from_i64(tenant).unwrap();
@@ -315,7 +318,6 @@ async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
     test.create(Object::Alias, "out@example.org", None, tenant, leads_to("targets", "x@far.example")).await;
     let members = leads_to("members", "ann@example.org,x@far.example,y@far.example");
     test.create(Object::List, "team@example.org", None, tenant, members).await;
-    test.directory
 }
 
 /// An authority, and a certificate of it for `mx.example`.
