@@ -322,7 +322,7 @@ fn an_administrator_sees_its_own_tenant(mail: TestStore) {
     delete(Actor::Operator, None, &foreign).unwrap();
     let lines = |actor: Actor| mail.block_on(queue.log(&actor, None, None, None)).unwrap();
     let messages = |actor: Actor| lines(actor).into_iter().map(|line| line.message).collect::<Vec<_>>();
-    assert_eq!(messages(administrator), [own.clone()]);
+    assert_eq!(messages(administrator), std::slice::from_ref(&own));
     assert_eq!(messages(Actor::Operator), [foreign, own]);
 }
 

@@ -8,6 +8,7 @@
 //! - the null reverse-path is told nothing, so that reports never answer reports;
 //! - NOTIFY=NEVER and no NOTIFY are told nothing: nobody asked to hear of success;
 //! - a report that finds no mailbox, or a full one, is dropped: the message itself is in.
+//!
 //! A recipient elsewhere hands on what it was asked (see `leaving`); only the server that
 //! sends on knows what became of it.
 //! Known weakness: a stranger can have one report for each message sent to somebody whose
