@@ -4,6 +4,7 @@ mod dsn;
 mod elsewhere;
 mod extensions;
 mod isolation;
+mod judge;
 mod lmtp;
 mod rig;
 mod scram;
