@@ -7,17 +7,19 @@
 //! Invariants:
 //! - the null reverse-path is told nothing, so that reports never answer reports;
 //! - NOTIFY=NEVER and no NOTIFY are told nothing: nobody asked to hear of success;
+//! - what goes into Junk is not told of: its sender is likely another;
 //! - a report that finds no mailbox, or a full one, is dropped: the message itself is in.
 //!
 //! A recipient elsewhere hands on what it was asked (see `leaving`); only the server that
 //! sends on knows what became of it.
-//! Known weakness: a stranger can have one report for each message sent to somebody whose
-//! address it forges. It costs the stranger a message each, and holds but the header.
+//! Known weakness: where no policy tells that a sender is forged, a stranger can have one
+//! report for each message sent to somebody else. It costs a message each, and holds but the
+//! header.
 
 use hikyaku_directory::{Account, Recipients, Resolution};
 use hikyaku_mailstore::{
     ContentHash, Delivery, DeliveryKey, Flags, IfFull, MailboxId, MessageHash, Prelude, Quota, Recipient,
-    TenantPart, Threading,
+    Target, TenantPart, Threading,
 };
 use hikyaku_mime::Header;
 use hikyaku_mime::report::{Action, DeliveryReport, ReportedRecipient};
@@ -70,6 +72,9 @@ fn reported(message: &Message<'_>) -> Vec<ReportedRecipient> {
     let recipients = message.envelope.recipients.iter().enumerate();
     let wants = |(of, recipient): (usize, &EnvelopeRecipient)| {
         let Some(Notify::On { success: true, .. }) = recipient.params.notify else { return None };
+        if message.recipients.iter().any(|one| one.of == of && message.judged.is_junk(one)) {
+            return None;
+        }
         let here = message.recipients.iter().filter(|one| one.of == of).count();
         let elsewhere = message.leaving.iter().filter(|one| one.of == of).count();
         let action = match (here, elsewhere) {
@@ -166,7 +171,7 @@ impl Draft<'_> {
         Recipient {
             account: account.home.account,
             quota: account.quota,
-            mailbox: MailboxId::INBOX,
+            target: Target::Mailbox(MailboxId::INBOX),
             flags: Flags::NONE,
             email: EmailId::from_i64(self.next_id()).expect("rising ids are positive"),
             trace: self.next_trace(),
