@@ -88,7 +88,10 @@ async fn remove_mail(store: &Store, home: AccountHome) -> Result<(), StoreError>
         })
     };
     while !step().await? {}
-    Ok(())
+    let forget = store.write(scope(home.shard), "queue.forget", move |tx| {
+        hikyaku_queue::forget_account(&mut tx.account(home.tenant, home.account))
+    });
+    forget.await
 }
 
 async fn trim(directory: &Directory) -> Result<(), StoreError> {

@@ -4,15 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{Account, Attempt, ForgedMailPolicy, Directory, Entrance, Recipients, Resolution, SignInError};
+use hikyaku_directory::{Account, Attempt, Directory, Entrance, Recipients, Resolution, SignInError};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
-use hikyaku_sender_auth::policy::Policy;
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
 use hikyaku_smtp_proto::{Answer, Listener, Reply};
 use hikyaku_store::{Scope, Store, StoreError};
-use hikyaku_types::{Actor, Address, Service, Timestamp};
+use hikyaku_types::{Actor, Address, Domain, LocalPart, Service, Timestamp};
 
 use crate::leaving::Leaving;
 use crate::receive::Accepted;
@@ -152,7 +151,7 @@ pub(crate) async fn recipients(
         }
     };
     match resolution.map_err(|error| cannot_ask(&error))? {
-        Resolution::Recipients(recipients) => Ok(found(recipients, address, of)),
+        Resolution::Recipients(recipients) => Ok(found(recipients, address, &settings.host_name, of)),
         // What would be refused for good later must not be lost now: it waits where it is.
         Resolution::Suspended => Err(Reply::mailbox_unavailable()),
         Resolution::NoMailbox => Err(Reply::mailbox_unknown()),
@@ -167,18 +166,24 @@ pub(crate) async fn recipients(
     }
 }
 
-fn found(recipients: Recipients, address: Option<Address>, of: usize, policy: &Arc<Policy>) -> Found {
+/// No address is `<Postmaster>`, who is the postmaster of our own name.
+fn found(recipients: Recipients, address: Option<Address>, host_name: &Domain, of: usize) -> Found {
     let Recipients { tenant, accounts, forwards } = recipients;
+    let postmaster = || {
+        let local_part = LocalPart::parse("postmaster").ok()?;
+        Some(Address { local_part, domain: host_name.clone() })
+    };
+    let via = address.clone().or_else(postmaster);
     let accepted = |account: Arc<Account>| {
         let address = address.clone().unwrap_or_else(|| account.address().clone());
-        Accepted { of, account, address, policy: Arc::clone(policy) }
+        Accepted { of, account, address, policy: Arc::default() }
     };
     let leaving = |to: Address| Leaving {
         of,
         tenant: Arc::clone(&tenant),
-        via: address.clone(),
+        via: via.clone(),
         to,
-        policy: Arc::clone(policy),
+        policy: Arc::default(),
     };
     Found {
         accounts: accounts.into_iter().map(accepted).collect(),
