@@ -333,7 +333,7 @@ fn whom_to_ask_about_names() {
     assert_eq!(budget.as_secs(), 5);
     check(
         "[resolver]\ntrust_anchors = '/nowhere'",
-        &["5:17: mistake: resolver.trust_anchors: cannot read trust anchors from /nowhere: \
+        &["5:17: mistake: resolver.trust_anchors: cannot read trust anchors from /nowhere: io error: \
            No such file or directory (os error 2): write the path of a file with DNSKEY records, or remove it"],
     );
     check(
