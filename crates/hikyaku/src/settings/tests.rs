@@ -338,8 +338,8 @@ fn whom_to_ask_about_names() {
     );
     check(
         "[resolver]\nservers = ['192.0.2.1']",
-        &["5:11: mistake: resolver.servers: this is not an IP address with a port, or a list of them: \
-           write one such as \"0.0.0.0:25\" or [\"192.0.2.1:25\", \"[2001:db8::1]:25\"]"],
+        &["5:12: mistake: resolver.servers: this is not an IP address with a port: \
+           write one such as \"192.0.2.1:25\" or \"[2001:db8::1]:25\""],
     );
 }
 
