@@ -13,6 +13,7 @@ use hikyaku_smtp_proto::{Answer, Listener, Reply};
 use hikyaku_store::{Scope, Store, StoreError};
 use hikyaku_types::{Actor, Service, Timestamp};
 
+use crate::judge;
 use crate::receive::Accepted;
 
 /// A failed sign-in is answered so long after it was tried, whatever the cause.
@@ -143,9 +144,13 @@ pub(crate) async fn recipients(
     };
     match resolution.map_err(|error| cannot_ask(&error))? {
         Resolution::Recipients(Recipients { accounts, forwards, .. }) if forwards.is_empty() => {
+            let Some(first) = accounts.first() else { return Err(Reply::mailbox_unknown()) };
+            let to = address.as_ref().unwrap_or_else(|| first.address());
+            let policy = directory.forged_mail(to).await.map_err(|error| cannot_ask(&error))?;
+            let policy = Arc::new(judge::policy_of(&policy));
             let accepted = |account: Arc<Account>| {
                 let address = address.clone().unwrap_or_else(|| account.address().clone());
-                Accepted { of, account, address, policy: Arc::default() }
+                Accepted { of, account, address, policy: Arc::clone(&policy) }
             };
             Ok(accounts.into_iter().map(accepted).collect())
         }

@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hikyaku_directory::Directory;
+use hikyaku_directory::{Directory, FieldEdit, Kind};
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, Role, account, email, entry, mailbox};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::Deadlines;
-use hikyaku_smtp_proto::{Listener as Kind, Settings};
+use hikyaku_smtp_proto::{Listener as Door, Settings};
 use hikyaku_smtp_server::{Isolation, Judge, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
 use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore};
@@ -46,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) quota: Quota,
     /// Asks who sent mail.
     pub(crate) judge: Option<Arc<Judge>>,
+    /// Fields of the second tenant, and of its domain `example.net`.
+    pub(crate) second: (Vec<FieldEdit>, Vec<FieldEdit>),
 }
 
 impl Default for Setup {
@@ -58,6 +60,7 @@ impl Default for Setup {
             line_ends: LineEnds::Normalise,
             quota: Quota(None),
             judge: None,
+            second: Default::default(),
         }
     }
 }
@@ -88,10 +91,10 @@ impl Server {
         let ids = rising_ids(&mail);
         mail.block_on(async {
             let services = services(&mail, &setup, ids).await;
-            let kinds = [Kind::Mx, Kind::Mx, Kind::Submission, Kind::Submissions, Kind::Lmtp];
+            let kinds = [Door::Mx, Door::Mx, Door::Submission, Door::Submissions, Door::Lmtp];
             for (number, kind) in kinds.into_iter().enumerate() {
                 let refusal: &[u8] =
-                    if kind == Kind::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
+                    if kind == Door::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
                 let any = "127.0.0.1:0".parse().unwrap();
                 let mut listener = Listener::bind(any, "test", setup.limits, refusal).await.unwrap();
                 if number == 1 {
@@ -248,7 +251,7 @@ pub(crate) fn home(address: &str) -> AccountHome {
     TestStore::home(*tenant, *account)
 }
 
-fn settings(kind: Kind, setup: &Setup) -> Arc<Settings> {
+fn settings(kind: Door, setup: &Setup) -> Arc<Settings> {
     let mut settings = hikyaku_smtp_server::settings("mx.example".parse().unwrap(), kind, true);
     settings.limits.size_bytes = setup.size_bytes;
     settings.deadlines = setup.deadlines;
@@ -285,16 +288,20 @@ async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
 
 async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
     let test = TestDirectory::new(mail);
-    let mut known = Vec::new();
+    let (mut known, second) = (Vec::new(), TenantId::from_i64(2).unwrap());
     for (tenant, _, name, aliases) in ACCOUNTS {
         let tenant = TenantId::from_i64(tenant).unwrap();
         if !known.contains(&tenant) {
-            test.tenant(tenant, None).await;
+            let (fields, _) = &setup.second;
+            let fields = if tenant == second { fields.clone() } else { Vec::new() };
+            test.tenant_with(tenant, None, fields).await;
             known.push(tenant);
         }
         let domain = name.parse::<Address>().unwrap().domain;
         if !DOMAINS_OF_ANOTHER.contains(&name) {
-            test.domain(tenant, domain.as_str()).await;
+            let (_, fields) = &setup.second;
+            let fields = if name == "carol@example.net" { fields.clone() } else { Vec::new() };
+            test.create(Kind::Domain, domain.as_str(), None, Some(tenant), fields).await;
         }
         let addresses: Vec<&str> = std::iter::once(name).chain(aliases.iter().copied()).collect();
         test.account(home(name), &addresses, setup.quota.0, PASSWORD).await;
