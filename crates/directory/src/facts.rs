@@ -93,6 +93,8 @@ pub(crate) struct CredentialFacts {
     pub(crate) version: i64,
     pub(crate) fields: Credential,
     pub(crate) secret: Secret,
+    /// What checks an app password by SCRAM.
+    pub(crate) scram: Option<Secret>,
     pub(crate) prefix: Option<String>,
     pub(crate) used_at: Option<Timestamp>,
 }
@@ -120,7 +122,7 @@ const TENANT: Sql = Sql::new(
     "SELECT t.state, t.data, p.data FROM tenant t LEFT JOIN plan p ON p.id = t.parent WHERE t.id = $1",
 );
 const CREDENTIALS: Sql = Sql::new(
-    "SELECT id, state, version, data, secret, prefix, used_at FROM credential
+    "SELECT id, state, version, data, secret, prefix, used_at, scram FROM credential
      WHERE tenant = $1 AND parent = $2 ORDER BY name LIMIT 200",
 );
 
@@ -196,6 +198,7 @@ pub(crate) fn read_credentials(
             secret: Secret(row.get::<Option<String>>(4)?.unwrap_or_default()),
             prefix: row.get(5)?,
             used_at: row.get(6)?,
+            scram: row.get::<Option<String>>(7)?.map(Secret),
         })
     })
 }
@@ -226,6 +229,8 @@ pub(crate) struct Caches {
     pub(crate) domains: Cache<Domain, Option<Arc<DomainFacts>>>,
     pub(crate) tenants: Cache<TenantId, Arc<TenantFacts>>,
     pub(crate) credentials: Cache<AccountId, Arc<[CredentialFacts]>>,
+    /// Has any tenant chosen SCRAM?
+    pub(crate) scram: Cache<(), bool>,
     /// How often something was forgotten.
     forgotten: Mutex<u64>,
     /// Milliseconds of the last time when other nodes' changes were heard of; 0: there are none.
@@ -239,6 +244,7 @@ impl Caches {
             domains: Cache::new(sizes.domains),
             tenants: Cache::new(sizes.tenants),
             credentials: Cache::new(sizes.credentials),
+            scram: Cache::new(1),
             forgotten: Mutex::new(0),
             heard_at: AtomicI64::new(0),
         }
@@ -286,6 +292,7 @@ impl Caches {
                     }
                 }
                 Cached::Tenant(id) => {
+                    self.scram.invalidate_all();
                     if let Some(id) = TenantId::from_i64(*id) {
                         self.tenants.invalidate(&id);
                     }
@@ -308,5 +315,6 @@ impl Caches {
         self.domains.invalidate_all();
         self.tenants.invalidate_all();
         self.credentials.invalidate_all();
+        self.scram.invalidate_all();
     }
 }

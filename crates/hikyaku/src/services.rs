@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hikyaku_directory::{CacheSizes, Directory, Passwords};
+use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
+use hikyaku_queue::Administration;
 use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
@@ -12,11 +14,13 @@ use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemCloc
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 4] = [
+pub(crate) const COMPONENTS: [&Component; 6] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
+    &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
+    &hikyaku_queue::SCHEMA,
 ];
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
@@ -26,6 +30,8 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// Works once it is run.
+    pub(crate) search: Indexer,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Other nodes may work on the same databases.
@@ -64,9 +70,11 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
+        let (store, content) = (Arc::new(store), Arc::new(content));
         Ok(Self {
-            store: Arc::new(store),
-            content: Arc::new(content),
+            search: Indexer::new(Arc::clone(&store), Arc::clone(&content)),
+            store,
+            content,
             ids: Arc::new(ids),
             data: data.to_owned(),
             is_shared: location.folder().is_none(),
@@ -76,16 +84,25 @@ impl Installation {
         })
     }
 
-    /// Who exists, with a pool that checks so many passwords at once.
-    pub(crate) fn directory(&self, passwords_at_once: usize) -> anyhow::Result<Arc<Directory>> {
-        Ok(Arc::new(Directory::new(
+    /// Who exists, with a pool that checks so many passwords at once, and the passwords that
+    /// nobody may choose.
+    pub(crate) fn directory(
+        &self,
+        passwords_at_once: usize,
+        breached: Option<BreachedPasswords>,
+    ) -> anyhow::Result<Arc<Directory>> {
+        let directory = Directory::new(
             Arc::clone(&self.store),
             Arc::clone(&self.ids),
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
             Passwords::new(passwords_at_once),
             CacheSizes::default(),
-        )?))
+        )?;
+        Ok(Arc::new(match breached {
+            Some(file) => directory.with_breached(file),
+            None => directory,
+        }))
     }
 
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
@@ -114,12 +131,18 @@ impl Installation {
 }
 
 impl Installation {
+    /// What waits to be sent.
+    pub(crate) fn queue(&self) -> Administration {
+        Administration::new(Arc::clone(&self.store), Arc::clone(&self.ids), Arc::new(SystemClock))
+    }
+
     /// What IMAP sessions work with.
     pub(crate) fn imap(&self, directory: Arc<Directory>) -> hikyaku_imap_server::Services {
         hikyaku_imap_server::Services {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
             directory,
+            search: self.search.clone(),
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -135,7 +158,8 @@ async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
         let scope = || Scope::service(&MAINTENANCE, shard, None).expect("maintenance is a service");
         store.write(scope(), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await?;
         let newest = store.read(scope(), "store.newest", |tx| {
-            Ok::<_, StoreError>(account::last_ids(tx)?.max(hikyaku_trace::last_id(tx)?))
+            let used = account::last_ids(tx)?.max(hikyaku_queue::last_id(tx)?);
+            Ok::<_, StoreError>(used.max(hikyaku_trace::last_id(tx)?))
         });
         ids.start_above(newest.await?);
     }

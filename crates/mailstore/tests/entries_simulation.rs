@@ -293,7 +293,8 @@ impl Simulation {
     ) {
         self.delivered.entry(number).or_default().insert(recipient.account.as_i64());
         let account = &mut self.accounts[index];
-        let wanted = recipient.mailbox.as_i64();
+        let Target::Mailbox(wanted) = recipient.target else { unreachable!("no filter is under test") };
+        let wanted = wanted.as_i64();
         let id = if account.folders.contains_key(&wanted) { wanted } else { 1 };
         let folder = account.folders.get_mut(&id).unwrap();
         let (flags, keywords) = (recipient.flags, Keywords::default());

@@ -34,6 +34,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::leaving::Leaving;
 use crate::receive::Accepted;
 
 /// Content of more bytes is verified on a thread of its own. Below, its digests take less than
@@ -107,6 +108,8 @@ pub(crate) struct Case<'c> {
     pub(crate) peer: IpAddr,
     pub(crate) envelope: &'c Envelope,
     pub(crate) recipients: &'c [Accepted],
+    /// Those elsewhere.
+    pub(crate) leaving: &'c [Leaving],
     pub(crate) content: &'c Arc<Vec<u8>>,
 }
 
@@ -148,7 +151,9 @@ pub(crate) async fn judge(
         now: clock.now(),
     };
     let judged = Judged { results: Some(judge.look_at(sender, case.content).await?), leave_out };
-    match refusal(case.recipients.iter().filter_map(|recipient| judged.verdict(&recipient.policy))) {
+    let policies = case.recipients.iter().map(|one| &one.policy);
+    let policies = policies.chain(case.leaving.iter().map(|one| &one.policy));
+    match refusal(policies.filter_map(|policy| judged.verdict(policy))) {
         Some(reply) => Err(reply),
         None => Ok(judged),
     }

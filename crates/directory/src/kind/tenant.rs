@@ -39,6 +39,8 @@ record! {
         forwarder_domains: Vec<Text<Domain>> = Vec::new(),
         /// Networks of such.
         forwarder_networks: Vec<Text<Network>> = Vec::new(),
+        /// App passwords made from now on open by SCRAM too: yes or no.
+        scram: bool = false,
         /// The operator's or administrator's note.
         note: String = String::new(),
     }

@@ -6,19 +6,16 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{Answer, Directory, Request};
-use hikyaku_types::Actor;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::desk::{Desk, Reply};
 use super::refusal::Refusal;
 
 /// The longest request: lists of a thousand addresses fit.
@@ -26,26 +23,6 @@ const LONGEST: u64 = 1 << 20;
 const SILENCE: Duration = Duration::from_secs(60);
 /// Connections at once.
 const MOST: usize = 32;
-
-/// What a line of the client asks.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Ask {
-    One(Request),
-    /// In one transaction.
-    Many(Vec<Request>),
-}
-
-/// What a line of the server says.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
-pub(super) enum Reply {
-    Answer(Answer),
-    /// All of many is done.
-    Done,
-    Error(Refusal),
-}
 
 /// An open socket. Its file goes when this does.
 #[derive(Debug)]
@@ -63,6 +40,7 @@ impl AdminSocket {
     /// Opens it in a data folder, whose lock the caller holds: a file that is there already
     /// was left by a server that was killed.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
+        check_folder(data)?;
         let path = path(data);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -74,6 +52,23 @@ impl AdminSocket {
     }
 }
 
+/// Whoever may write to the folder could put a socket of his own in this one's place, and be
+/// told passwords.
+pub(super) fn check_folder(data: &Path) -> io::Result<()> {
+    let (folder, own) = (fs::metadata(data)?, rustix::process::geteuid().as_raw());
+    let shown = data.display();
+    if own != 0 && folder.uid() != own {
+        return Err(io::Error::other(format!(
+            "{shown} belongs to the user {}: run `chown -R {own} {shown}` as root",
+            folder.uid()
+        )));
+    }
+    if folder.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!("others may write to {shown}: run `chmod go-w {shown}`")));
+    }
+    Ok(())
+}
+
 impl Drop for AdminSocket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
@@ -81,7 +76,7 @@ impl Drop for AdminSocket {
 }
 
 /// Answers until it is dropped.
-pub(crate) async fn serve_admin(socket: AdminSocket, directory: Arc<Directory>) {
+pub(crate) async fn serve_admin(socket: AdminSocket, desk: Desk) {
     let mut running = JoinSet::new();
     loop {
         while running.len() >= MOST {
@@ -89,9 +84,9 @@ pub(crate) async fn serve_admin(socket: AdminSocket, directory: Arc<Directory>) 
         }
         match socket.listener.accept().await {
             Ok((stream, _)) => {
-                let directory = Arc::clone(&directory);
+                let desk = desk.clone();
                 running.spawn(async move {
-                    if let Err(error) = converse(stream, &directory).await {
+                    if let Err(error) = converse(stream, &desk).await {
                         tracing::debug!(%error, "an administrator's connection ended");
                     }
                 });
@@ -105,7 +100,7 @@ pub(crate) async fn serve_admin(socket: AdminSocket, directory: Arc<Directory>) 
     }
 }
 
-async fn converse(mut stream: UnixStream, directory: &Directory) -> io::Result<()> {
+async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     let own = rustix::process::geteuid().as_raw();
     if peer != 0 && peer != own {
@@ -123,20 +118,37 @@ async fn converse(mut stream: UnixStream, directory: &Directory) -> io::Result<(
         if timeout(SILENCE, read).await.map_err(silent)?? == 0 || line.last() != Some(&b'\n') {
             return Ok(());
         }
-        let reply = answer(directory, &who, &line).await;
+        let reply = answer(desk, &who, &line).await;
         let mut reply = serde_json::to_vec(&reply)?;
         reply.push(b'\n');
         timeout(SILENCE, write.write_all(&reply)).await.map_err(silent)??;
     }
 }
 
-async fn answer(directory: &Directory, who: &str, line: &[u8]) -> Reply {
-    let done = match serde_json::from_slice(line) {
-        Ok(Ask::One(request)) => directory.execute_as(Actor::Operator, who, request).await.map(Reply::Answer),
-        Ok(Ask::Many(requests)) => {
-            directory.execute_many(Actor::Operator, who, requests).await.map(|()| Reply::Done)
+async fn answer(desk: &Desk, who: &str, line: &[u8]) -> Reply {
+    match serde_json::from_slice(line) {
+        Ok(ask) => desk.answer(who, ask).await,
+        Err(error) => Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_folder_must_be_ours_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        for (mode, is_good) in [(0o700, true), (0o755, true), (0o775, false), (0o757, false), (0o1777, false)]
+        {
+            fs::set_permissions(data, fs::Permissions::from_mode(mode)).unwrap();
+            let opened = AdminSocket::open(data);
+            assert_eq!(opened.is_ok(), is_good, "{mode:o}");
+            if let Err(error) = opened {
+                assert!(error.to_string().contains("run `chmod go-w "), "{error}");
+                assert!(!path(data).exists());
+            }
         }
-        Err(error) => return Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
-    };
-    done.unwrap_or_else(|error| Reply::Error(Refusal::from(&error)))
+    }
 }

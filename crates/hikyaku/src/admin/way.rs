@@ -1,20 +1,19 @@
-//! The way to the directory: through a running server's socket, or, when none runs, by
+//! The way to the desk: through a running server's socket, or, when none runs, by
 //! opening the databases under the lock that a server would hold.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{Answer, Directory, Request};
+use hikyaku_directory::{Answer, Request};
 use hikyaku_store::{DataLock, LockError, Options};
 use hikyaku_telemetry::Metrics;
-use hikyaku_types::Actor;
 use tokio::runtime::Runtime;
 
+use super::desk::{Ask, Desk, Reply};
 use super::place::Place;
 use super::refusal::Refusal;
-use super::socket::{self, Ask, Reply};
+use super::socket;
 use super::user;
 use crate::services::Installation;
 
@@ -27,7 +26,7 @@ pub(super) enum Way {
 }
 
 pub(super) struct Direct {
-    directory: Arc<Directory>,
+    desk: Desk,
     installation: Installation,
     runtime: Runtime,
     /// Whose name stands in the audit log.
@@ -35,7 +34,7 @@ pub(super) struct Direct {
 }
 
 impl Way {
-    pub(super) fn open(place: &Place) -> Result<Self, Refusal> {
+    pub(super) fn open(place: Place) -> Result<Self, Refusal> {
         // The lock makes its folder: a folder that is not there is a mistake here.
         if !place.data.is_dir() {
             return Err(Refusal::place(format!(
@@ -46,12 +45,13 @@ impl Way {
         }
         match DataLock::take(&place.data) {
             Ok(lock) => Ok(Self::Direct(Box::new(Direct::open(lock, place)?))),
-            Err(LockError::Held { .. }) => Self::to_server(place),
+            Err(LockError::Held { .. }) => Self::to_server(&place),
             Err(error) => Err(Refusal::place(error.to_string())),
         }
     }
 
     fn to_server(place: &Place) -> Result<Self, Refusal> {
+        socket::check_folder(&place.data).map_err(|error| Refusal::place(error.to_string()))?;
         let path = socket::path(&place.data);
         let stream = UnixStream::connect(&path).map_err(|error| {
             Refusal::unavailable(format!(
@@ -67,32 +67,37 @@ impl Way {
     }
 
     pub(super) fn ask(&mut self, request: &Request) -> Result<Answer, Refusal> {
-        match self {
-            Self::Server(stream) => match ask_server(stream, &Ask::One(request.clone()))? {
-                Reply::Answer(answer) => Ok(answer),
-                _ => Err(not_understood()),
-            },
-            Self::Direct(direct) => direct.ask(request),
+        match self.put(Ask::One(request.clone()))? {
+            Reply::Answer(answer) => Ok(answer),
+            _ => Err(not_understood()),
         }
     }
 
     /// Makes many changes in one transaction.
     pub(super) fn ask_many(&mut self, requests: Vec<Request>) -> Result<(), Refusal> {
-        match self {
-            Self::Server(stream) => match ask_server(stream, &Ask::Many(requests))? {
-                Reply::Done => Ok(()),
-                _ => Err(not_understood()),
-            },
-            Self::Direct(direct) => direct.ask_many(requests),
+        match self.put(Ask::Many(requests))? {
+            Reply::Done => Ok(()),
+            _ => Err(not_understood()),
+        }
+    }
+
+    /// What is replied, unless it is a refusal.
+    pub(super) fn put(&mut self, ask: Ask) -> Result<Reply, Refusal> {
+        let reply = match self {
+            Self::Server(stream) => ask_server(stream, &ask)?,
+            Self::Direct(direct) => direct.runtime.block_on(direct.desk.answer(&direct.who, ask)),
+        };
+        match reply {
+            Reply::Error(refusal) => Err(refusal),
+            reply => Ok(reply),
         }
     }
 }
 
-fn not_understood() -> Refusal {
+pub(super) fn not_understood() -> Refusal {
     Refusal::place("the server answers something else: use the command line of its version")
 }
 
-/// What the server replies, unless it refuses.
 fn ask_server(stream: &mut BufReader<UnixStream>, ask: &Ask) -> Result<Reply, Refusal> {
     let failed = |error: std::io::Error| Refusal::failed(&error);
     let mut line = serde_json::to_string(ask).map_err(|error| Refusal::failed(&error))?;
@@ -102,15 +107,11 @@ fn ask_server(stream: &mut BufReader<UnixStream>, ask: &Ask) -> Result<Reply, Re
     if stream.read_line(&mut reply).map_err(failed)? == 0 {
         return Err(Refusal::place("the server does not talk to this user: be root, or the user it runs as"));
     }
-    match serde_json::from_str(&reply) {
-        Ok(Reply::Error(refusal)) => Err(refusal),
-        Ok(reply) => Ok(reply),
-        Err(_) => Err(not_understood()),
-    }
+    serde_json::from_str(&reply).map_err(|_| not_understood())
 }
 
 impl Direct {
-    fn open(lock: DataLock, place: &Place) -> Result<Self, Refusal> {
+    fn open(lock: DataLock, place: Place) -> Result<Self, Refusal> {
         let failed = |error: anyhow::Error| Refusal::place(format!("{error:#}"));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Refusal::failed(&error))?;
@@ -118,19 +119,9 @@ impl Direct {
         let installation =
             Installation::open_locked(lock, &place.data, &place.location, &options, &mut metrics, &runtime)
                 .map_err(failed)?;
-        let directory = installation.directory(2).map_err(failed)?;
+        let directory = installation.directory(2, place.breached).map_err(failed)?;
         let who = user::operator(rustix::process::getuid().as_raw());
-        Ok(Self { directory, installation, runtime, who })
-    }
-
-    fn ask(&self, request: &Request) -> Result<Answer, Refusal> {
-        let asked = self.directory.execute_as(Actor::Operator, &self.who, request.clone());
-        self.runtime.block_on(asked).map_err(|error| Refusal::from(&error))
-    }
-
-    fn ask_many(&self, requests: Vec<Request>) -> Result<(), Refusal> {
-        let asked = self.directory.execute_many(Actor::Operator, &self.who, requests);
-        self.runtime.block_on(asked).map_err(|error| Refusal::from(&error))
+        Ok(Self { desk: Desk::new(&installation, directory), installation, runtime, who })
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hikyaku_directory::BreachedPasswords;
 use hikyaku_net::Limits;
 use hikyaku_sender_auth::TIME;
 use hikyaku_sender_auth::dns::{Options as Resolving, Validate, read_trust_anchors};
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) resolver: ResolverSettings,
     /// Passwords that are checked at the same time.
     pub(crate) passwords_at_once: usize,
+    /// Passwords that nobody may choose.
+    pub(crate) breached: Option<BreachedPasswords>,
 }
 
 /// How to log.
@@ -84,7 +87,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         smtp,
         imap,
         resolver,
-        passwords: Passwords { at_once },
+        passwords: Passwords { at_once, breached },
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);
@@ -100,6 +103,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         BareLineEnds::Refuse => LineEnds::Refuse,
     };
     let listen = listeners(&listen, has_certificate, findings);
+    let breached = breached_passwords(breached, findings);
     let Connections { most, most_each, drain } = connections;
     let bounds = Bounds {
         connections: Limits {
@@ -132,7 +136,23 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         bounds,
         resolver,
         passwords_at_once: at_once.value,
+        breached,
     })
+}
+
+fn breached_passwords(
+    file: Option<Given<PathBuf>>,
+    findings: &mut Findings<'_>,
+) -> Option<BreachedPasswords> {
+    let Given { value: file, span } = file?;
+    match BreachedPasswords::open(&file) {
+        Ok(breached) => Some(breached),
+        Err(error) => {
+            let what = format!("{}: {error}", file.display());
+            findings.mistake(&span, "passwords.breached", what, error.remedy());
+            None
+        }
+    }
 }
 
 fn log_settings(log: &Log) -> LogSettings {

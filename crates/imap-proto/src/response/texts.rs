@@ -70,9 +70,9 @@ impl StatusResponse {
         with(Condition::Bye, Code::Word(Word::ClientBug), "Too many errors")
     }
 
-    /// Something failed that ends the session.
-    pub fn bye_server_bug() -> Self {
-        with(Condition::Bye, Code::Word(Word::ServerBug), "Internal error, please reconnect")
+    /// Another session has deleted the mailbox that is open here (RFC 2180 section 3.3).
+    pub fn bye_mailbox_deleted() -> Self {
+        with(Condition::Bye, None, "Mailbox was deleted by another session")
     }
 }
 
@@ -92,6 +92,16 @@ impl StatusResponse {
     /// Signed in.
     pub fn signed_in(told: Vec<Capability>) -> Self {
         ok(Code::Capability(told), "Signed in")
+    }
+
+    /// UNAUTHENTICATE: the next client may sign in.
+    pub fn signed_out(told: Vec<Capability>) -> Self {
+        ok(Code::Capability(told), "UNAUTHENTICATE completed")
+    }
+
+    /// COMPRESS: what follows is compressed.
+    pub fn begin_compression() -> Self {
+        ok(None, "Begin compression")
     }
 
     /// The mailbox that was open is closed by SELECT (RFC 7162 section 3.2.11).
@@ -271,6 +281,11 @@ impl StatusResponse {
     /// A sequence number that no message has.
     pub fn out_of_range() -> Self {
         with(Condition::Bad, None, "No message has this number")
+    }
+
+    /// COMPRESS with another mechanism than DEFLATE (RFC 4978 section 3: it is BAD).
+    pub fn unknown_compression() -> Self {
+        with(Condition::Bad, None, "Compression mechanism is not supported")
     }
 
     /// Not `DONE` to end IDLE.

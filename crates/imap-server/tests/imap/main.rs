@@ -5,18 +5,24 @@
 
 mod append;
 mod client;
+mod clients;
+mod compress;
 mod condstore;
 mod copying;
 mod damage;
 mod extensions;
 mod fetch;
 mod flags;
+mod hostile;
 mod mailboxes;
+mod many_mailboxes;
 mod model;
 mod rev2;
 mod rfc3501;
+mod scram;
 mod script;
 mod search;
+mod search_index;
 mod server;
 mod sessions;
 mod sign_in;

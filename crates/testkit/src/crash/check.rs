@@ -198,8 +198,8 @@ async fn read_content(
 
 /// Step 3, and the one message more of step 4. What is acknowledged is booked.
 fn go_on(runtime: &Runtime, installation: &Installation, ledger: &mut Ledger, seed: u64) -> Vec<String> {
-    let mut again = ledger.deliveries(false);
-    let mut acknowledged = ledger.deliveries(true);
+    let mut again = ledger.unacknowledged();
+    let mut acknowledged = ledger.unconfirmed();
     Rng::new(seed ^ acknowledged.len() as u64).shuffle(&mut acknowledged);
     acknowledged.truncate(SENT_AGAIN);
     let heard: Vec<u32> = acknowledged.iter().map(|(number, _)| *number).collect();

@@ -74,11 +74,21 @@ impl Ledger {
         self.operations.values().filter(|booked| booked.done.is_some()).count()
     }
 
-    /// Deliveries that were acknowledged, or that were not.
-    pub fn deliveries(&self, acknowledged: bool) -> Vec<(u32, Operation)> {
+    /// Deliveries without an acknowledgement.
+    pub fn unacknowledged(&self) -> Vec<(u32, Operation)> {
+        self.deliveries(|done| done.is_none())
+    }
+
+    /// Deliveries whose peer had an acknowledgement and never showed it: those which were told
+    /// where the message is. In a session the next command shows it.
+    pub fn unconfirmed(&self) -> Vec<(u32, Operation)> {
+        self.deliveries(|done| done.is_some_and(|done| !done.places.is_empty()))
+    }
+
+    fn deliveries(&self, is_wanted: impl Fn(Option<&Done>) -> bool) -> Vec<(u32, Operation)> {
         self.operations
             .iter()
-            .filter(|(_, booked)| booked.done.is_some() == acknowledged)
+            .filter(|(_, booked)| is_wanted(booked.done.as_ref()))
             .filter(|(_, booked)| matches!(booked.operation, Operation::Deliver(..)))
             .map(|(number, booked)| (*number, booked.operation.clone()))
             .collect()

@@ -3,12 +3,14 @@
 //! Workers deliver, append, copy and expunge side by side on one store, as sessions do. Each
 //! operation is announced before it begins, and acknowledged once its future has resolved, by
 //! one `write` each, so that both stand in the trace among the flushes. A seed decides what is
-//! done; how the workers interleave is left to the machine.
+//! done; how the workers interleave is left to the machine. Deliveries go straight to the store,
+//! or through whatever [`Peer`] a program brings: sessions of a server.
 
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,8 @@ pub const ARCHIVE: MailboxId = MailboxId::from_i64(4);
 /// Where APPEND puts things.
 pub const DRAFTS: MailboxId = MailboxId::from_i64(2);
 
-const REVERSE_PATH: &str = "sender@example.com";
+/// Who sends everything.
+pub const REVERSE_PATH: &str = "sender@example.com";
 
 /// An account of a tenant, printed `tenant:account`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +50,11 @@ impl Home {
         (1..=3).flat_map(|tenant| (0..4).map(move |n| Self { tenant, account: tenant * 10 + n })).collect()
     }
 
+    /// `10@t1.example`: each tenant has a domain.
+    pub fn address(self) -> String {
+        format!("{}@{}", self.account, domain_of(self.tenant))
+    }
+
     /// As the store knows it.
     pub fn store(self) -> AccountHome {
         AccountHome {
@@ -55,6 +63,11 @@ impl Home {
             shard: SHARD,
         }
     }
+}
+
+/// The domain of a tenant of the load.
+pub fn domain_of(tenant: i64) -> String {
+    format!("t{tenant}.example")
 }
 
 /// A message by number and size, printed `number/size`. The rest follows from these.
@@ -67,7 +80,7 @@ pub struct Message {
 }
 
 /// From this size on a message is noise, which no compression makes fit into a row. Sizes that
-/// end in 7 are noise too, so that small ones fill the log.
+/// end in 7 are noise too, so that small ones fill the log. Noise is text: mail servers take it.
 const NOISE_FROM: u32 = 500_000;
 
 impl Message {
@@ -76,9 +89,10 @@ impl Message {
         let head = format!("Message-ID: <{}>\r\nSubject: {}\r\n\r\n", self.message_id(), self.number);
         let (mut content, size) = (head.into_bytes(), self.size as usize);
         if self.size >= NOISE_FROM || self.size % 10 == 7 {
-            let start = content.len();
-            content.resize(size.max(start), 0);
-            Rng::new(seed ^ u64::from(self.number)).fill(&mut content[start..]);
+            let mut rng = Rng::new(seed ^ u64::from(self.number));
+            while content.len() < size {
+                content.extend_from_slice(&noise_line(&mut rng));
+            }
         }
         let line = format!("line of message {} in run {seed}\r\n", self.number);
         while content.len() < size {
@@ -108,6 +122,17 @@ impl Message {
         let end = rest.iter().position(|&byte| byte == b'.')?;
         std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
     }
+}
+
+/// 62 octets of 6 random bits each, and the line's end.
+fn noise_line(rng: &mut Rng) -> [u8; 64] {
+    let mut line = [0; 64];
+    rng.fill(&mut line);
+    for octet in &mut line {
+        *octet = b'?' + *octet % 64;
+    }
+    line[62..].copy_from_slice(b"\r\n");
+    line
 }
 
 /// What a client wants.
@@ -329,34 +354,55 @@ impl Load {
 
     /// Opens the store, does the work, closes the store. To be run by a process of its own.
     pub fn run(&self) {
+        self.run_through(async |_| ());
+    }
+
+    /// The same, with deliveries through peers. What `prepare` makes of the installation gives
+    /// each worker a peer of its own.
+    pub fn run_through<M: Peers>(&self, prepare: impl AsyncFnOnce(&Installation) -> M) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let installation = Arc::new(
             Installation::open(&runtime, &self.folder, self.seed, self.generation).expect("it opens"),
         );
-        runtime.block_on(self.work(&installation));
+        runtime.block_on(async {
+            let peers = prepare(&installation).await;
+            self.work(&installation, &peers).await;
+        });
         installation.store.close();
     }
 
-    async fn work(&self, installation: &Arc<Installation>) {
+    async fn work(&self, installation: &Arc<Installation>, peers: &impl Peers) {
+        let mut peer = peers.peer().await;
         for (number, operation) in &self.repeat {
-            self.carry_out(installation, *number, operation).await;
+            self.carry_out(installation, peer.as_deref_mut(), *number, operation).await;
         }
         let mut rng = Rng::new(self.seed.wrapping_add(u64::from(self.generation) << 32));
-        let workers: Vec<_> = (0..self.workers)
-            .map(|number| {
-                let worker =
-                    Worker { load: self.clone(), number, rng: rng.fork(), inbox: Vec::new(), large: None };
-                tokio::spawn(worker.run(Arc::clone(installation)))
-            })
-            .collect();
+        let mut workers = Vec::new();
+        for number in 0..self.workers {
+            let worker = Worker {
+                load: self.clone(),
+                number,
+                rng: rng.fork(),
+                peer: peers.peer().await,
+                inbox: Vec::new(),
+                large: None,
+            };
+            workers.push(tokio::spawn(worker.run(Arc::clone(installation))));
+        }
         for worker in workers {
             worker.await.expect("no worker panics");
         }
     }
 
     /// Announces an operation, carries it out and acknowledges it.
-    async fn carry_out(&self, installation: &Installation, number: u32, operation: &Operation) -> Vec<Place> {
+    async fn carry_out(
+        &self,
+        installation: &Installation,
+        peer: Option<&mut (dyn Peer + 'static)>,
+        number: u32,
+        operation: &Operation,
+    ) -> Vec<Place> {
         say(&Note::Begin(number, operation.clone()));
         let early = self.acknowledge == Acknowledge::Early;
         let before_commit = move |places: &[Place]| {
@@ -364,8 +410,15 @@ impl Load {
                 say(&Note::Done(number, places.to_vec()));
             }
         };
-        let places =
-            installation.carry_out(operation, before_commit).await.expect("the load is within all limits");
+        let places = match (operation, peer) {
+            (Operation::Deliver(message, homes), Some(peer)) => {
+                peer.deliver(*message, message.content(self.seed), homes).await;
+                Vec::new()
+            }
+            _ => {
+                installation.carry_out(operation, before_commit).await.expect("the load is within all limits")
+            }
+        };
         if !early {
             say(&Note::Done(number, places.clone()));
         }
@@ -379,11 +432,37 @@ impl Load {
     }
 }
 
+/// What a peer does, until it has its acknowledgement.
+pub type Delivering<'p> = Pin<Box<dyn Future<Output = ()> + Send + 'p>>;
+
+/// A mail server that sends us mail.
+pub trait Peer: Send {
+    /// Delivers a message to each of `homes`. Its acknowledgement does not say where it is.
+    ///
+    /// # Panics
+    /// If it is not acknowledged.
+    fn deliver<'p>(&'p mut self, message: Message, content: Vec<u8>, homes: &'p [Home]) -> Delivering<'p>;
+}
+
+/// Who makes peers.
+pub trait Peers {
+    /// A peer, if deliveries are made by one.
+    fn peer(&self) -> impl Future<Output = Option<Box<dyn Peer>>>;
+}
+
+/// Deliveries go straight to the store.
+impl Peers for () {
+    async fn peer(&self) -> Option<Box<dyn Peer>> {
+        None
+    }
+}
+
 /// One client after another.
 struct Worker {
     load: Load,
     number: u32,
     rng: Rng,
+    peer: Option<Box<dyn Peer>>,
     /// What it delivered to one account and has not expunged.
     inbox: Vec<(Home, Message, u32)>,
     /// A large message, and who has it.
@@ -395,7 +474,8 @@ impl Worker {
         for step in 0..self.load.each {
             let number = u32::from(self.load.generation) * 1_000_000 + self.number * 1_000 + step;
             let operation = self.choose(number, step);
-            let places = self.load.carry_out(&installation, number, &operation).await;
+            let peer = self.peer.as_deref_mut();
+            let places = self.load.carry_out(&installation, peer, number, &operation).await;
             if let (Operation::Deliver(message, homes), [place]) = (&operation, &places[..]) {
                 match (message.size < NOISE_FROM, &homes[..]) {
                     (true, [home]) => self.inbox.push((*home, *message, place.uid)),
@@ -472,12 +552,14 @@ pub enum Failed {
 #[derive(Debug)]
 pub struct Installation {
     /// The databases.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// The content.
-    pub content: Content,
+    pub content: Arc<Content>,
+    /// Ids above all that are stored.
+    pub ids: Arc<RisingIds>,
+    /// Noon of one day in the first processes, of later ones in the next.
+    pub clock: Arc<ManualClock>,
     seed: u64,
-    ids: RisingIds,
-    clock: ManualClock,
     random: SeededRandom,
     _lock: DataLock,
 }
@@ -515,7 +597,15 @@ impl Installation {
         };
         let last = runtime.block_on(last).map_err(|error: hikyaku_store::StoreError| words("ids")(&error))?;
         ids.start_above(last);
-        Ok(Self { store, content, seed, ids, clock, random, _lock: lock })
+        Ok(Self {
+            store: Arc::new(store),
+            content: Arc::new(content),
+            ids: Arc::new(ids),
+            clock: Arc::new(clock),
+            seed,
+            random,
+            _lock: lock,
+        })
     }
 
     /// Carries out an operation. `before_commit` is called in the transaction, with its result.
@@ -570,7 +660,8 @@ impl Installation {
         let content = message.content(self.seed);
         let (now, hash) = (self.clock.now(), ContentHash::of(&content));
         let mut parts: Vec<TenantPart> = Vec::new();
-        for home in homes.iter().map(|home| home.store()) {
+        for place in homes {
+            let home = place.store();
             let recipient = Recipient {
                 account: home.account,
                 quota: Quota(None),
@@ -578,7 +669,7 @@ impl Installation {
                 flags: Flags::NONE,
                 email: EmailId::from_i64(self.next_id()).expect("positive"),
                 trace: TraceId::from_i64(self.next_id()).expect("positive"),
-                address: format!("{}@example.org", home.account),
+                address: place.address(),
                 prelude: Prelude::of_lines(format!("Return-Path: <{REVERSE_PATH}>\r\n").into_bytes()),
                 key: Some(DeliveryKey::new(REVERSE_PATH, home.account, &hash)),
             };

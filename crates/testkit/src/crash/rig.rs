@@ -100,7 +100,7 @@ fn try_record(program: &Path, seed: u64, generations: &[Generation]) -> Option<(
     // written, its acknowledgement rests on what recovery has flushed.
     let mut begun: Vec<u32> = Vec::new();
     for (number, generation) in (1..).zip(generations) {
-        let mut repeat = ledger.deliveries(false);
+        let mut repeat = ledger.unacknowledged();
         repeat.sort_by_key(|(number, _)| begun.iter().position(|earlier| earlier == number));
         let load = Load {
             folder: recorder.root().join(FOLDER),
