@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use crate::bounds::Bounds;
 use crate::listen::{Door, Listeners, Manner};
 use crate::make::password;
-use crate::services::{COMPONENTS, Installation};
+use crate::services::{COMPONENTS, Installation, usual_key_ring};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -156,6 +156,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         lock,
         &arguments.data,
         &location,
+        &usual_key_ring(&arguments.data),
         &Options::default(),
         &mut metrics,
         &runtime,
