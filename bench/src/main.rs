@@ -7,8 +7,12 @@
 mod access;
 mod directory;
 mod flood;
+mod inbound;
 mod mail;
 mod measure;
+mod ours;
+mod peers;
+mod signed;
 mod store;
 
 use clap::Parser;
@@ -22,6 +26,8 @@ enum Part {
     Directory(directory::Arguments),
     /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
     Store(store::Arguments),
+    /// Mail from strangers into mailboxes, beside Postfix and Dovecot.
+    Inbound(inbound::Arguments),
     /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
     Flood(flood::Arguments),
 }
@@ -31,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Part::Access(arguments) => access::run(&arguments),
         Part::Directory(arguments) => directory::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
+        Part::Inbound(arguments) => inbound::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
     }
 }

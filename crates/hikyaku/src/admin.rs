@@ -12,6 +12,7 @@ mod names;
 mod parse;
 mod place;
 mod print;
+mod queue;
 mod refusal;
 mod secret;
 mod seed;
@@ -49,6 +50,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     let place = place::find(matches)?;
     if let Some(("seed", matches)) = matches.subcommand() {
         return seed::run(matches, place, json);
+    }
+    if let Some(("queue", matches)) = matches.subcommand() {
+        return queue::run(matches, place, json);
     }
     let mut parsed = parse::command(matches)?;
     // Before anything is opened: a server need not wait for somebody who types.

@@ -116,6 +116,7 @@ capabilities! {
     Quota           "QUOTA"                AfterSignIn  "RFC 9208";
     QuotaStorage    "QUOTA=RES-STORAGE"    AfterSignIn  "RFC 9208 section 5.1";
     QuotaMessage    "QUOTA=RES-MESSAGE"    AfterSignIn  "RFC 9208 section 5.2";
+    Unauthenticate  "UNAUTHENTICATE"       AfterSignIn  "RFC 8437";
     CompressDeflate "COMPRESS=DEFLATE"     AfterSignIn  "RFC 4978";
     Utf8Accept      "UTF8=ACCEPT"          AfterSignIn  "RFC 6855";
 }

@@ -52,6 +52,14 @@ enum Step {
     Close,
 }
 
+/// What becomes of the connection behind a command.
+enum Then {
+    GoOn,
+    StartTls,
+    Compress,
+    EndCompression,
+}
+
 /// Why the loop ends.
 enum End {
     /// In order: LOGOUT, or a BYE of ours.
@@ -134,12 +142,12 @@ impl Shell<'_> {
             start = end - input.len();
             match step {
                 Some(Step::Command(request)) => {
-                    let begins_tls = self.command(request, &mut framer).await?;
-                    if begins_tls {
-                        // What came in clear behind STARTTLS is nobody's word.
+                    let then = self.command(request, &mut framer).await?;
+                    if !matches!(then, Then::GoOn) {
+                        let came = buffer.get(start..end).unwrap_or_default();
+                        self.change_stream(then, came).await?;
                         framer = Framer::new(Limits::new(self.session.mode.message_bytes));
                         (start, end) = (0, 0);
-                        self.start_tls().await?;
                     }
                 }
                 Some(step) => self.other(step, &mut framer).await?,
@@ -213,18 +221,18 @@ impl Shell<'_> {
         Ok(self.session.wire.flush().await?)
     }
 
-    /// Carries out a command. True if TLS must begin now.
+    /// Carries out a command.
     async fn command(
         &mut self,
         request: Result<Request, RequestError>,
         framer: &mut Framer,
-    ) -> Result<bool, End> {
+    ) -> Result<Then, End> {
         let Request { tag, row, command } = match request {
             Ok(request) => request,
             Err(error) => {
                 self.messages.clear();
                 self.mistake(error.tag.as_ref(), &StatusResponse::bad(&error.reason))?;
-                return Ok(false);
+                return Ok(Then::GoOn);
             }
         };
         match command {
@@ -259,7 +267,24 @@ impl Shell<'_> {
                 } else {
                     StatusResponse::begin_tls().tagged(&mut self.session.wire.out, &tag);
                     self.session.wire.flush().await?;
-                    return Ok(true);
+                    return Ok(Then::StartTls);
+                }
+            }
+            Command::Compress(mechanism) => {
+                if mechanism != "DEFLATE" {
+                    self.mistake(Some(&tag), &StatusResponse::unknown_compression())?;
+                } else if self.session.wire.is_compressed() {
+                    self.answer(&tag, Ok(StatusResponse::compression_active()))?;
+                } else {
+                    self.answer(&tag, Ok(StatusResponse::begin_compression()))?;
+                    return Ok(Then::Compress);
+                }
+            }
+            Command::Unauthenticate => {
+                self.session.sign_out();
+                self.answer(&tag, Ok(StatusResponse::signed_out(self.session.capabilities())))?;
+                if self.session.wire.is_compressed() {
+                    return Ok(Then::EndCompression);
                 }
             }
             Command::Logout => {
@@ -276,7 +301,21 @@ impl Shell<'_> {
                 self.answer(&tag, outcome)?;
             }
         }
-        Ok(false)
+        Ok(Then::GoOn)
+    }
+
+    /// Goes on under TLS or compression, or without the latter. `came` was read behind the
+    /// command that asked for it.
+    async fn change_stream(&mut self, then: Then, came: &[u8]) -> Result<(), End> {
+        match then {
+            Then::GoOn => Ok(()),
+            // What came in clear behind STARTTLS is nobody's word.
+            Then::StartTls => self.start_tls().await,
+            Then::Compress => Ok(self.session.wire.compress(came).await?),
+            // RFC 8437 section 4.1: nothing behind UNAUTHENTICATE is compressed.
+            Then::EndCompression if !came.is_empty() => Err(End::Lost(io::ErrorKind::InvalidData.into())),
+            Then::EndCompression => Ok(self.session.wire.end_compression().await?),
+        }
     }
 
     /// Asks for a line more, which belongs to `pending`.

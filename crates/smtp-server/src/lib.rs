@@ -7,7 +7,7 @@
 //!                                   ├── Ask ──▶ answer   (directory: who exists, who signs in)
 //!                                   ├── Ask ──▶ isolation (is it this tenant's turn?)
 //!                                   ├── Commit ▶ submission (whose it is, missing fields)
-//!                                   └── Commit ▶ receive (mime, content, mailstore: one transaction)
+//!                                   └── Commit ▶ receive (mime, content, mailstore, queue: one transaction)
 //! ```
 //!
 //! Invariants:
@@ -24,6 +24,7 @@
 mod answer;
 mod budget;
 mod isolation;
+mod leaving;
 mod limits;
 mod loops;
 mod metrics;

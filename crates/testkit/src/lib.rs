@@ -8,6 +8,7 @@
 mod clock;
 pub mod crash;
 mod directory;
+pub mod mmdb;
 pub mod pgproxy;
 pub mod postgres;
 mod random;

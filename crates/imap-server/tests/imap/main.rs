@@ -5,6 +5,7 @@
 
 mod append;
 mod client;
+mod compress;
 mod condstore;
 mod copying;
 mod damage;

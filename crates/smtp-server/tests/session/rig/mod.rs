@@ -6,15 +6,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, account, email, entry};
+use hikyaku_directory::Kind as Object;
+use hikyaku_mailstore::{KeyCleaner, MailboxId, Prelude, Quota, account, email, entry};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_queue::{Administration, Filter, Item};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
-use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore};
-use hikyaku_types::{Address, NodeId, RisingIds, TenantId, TraceId};
+use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, set};
+use hikyaku_types::{Actor, Address, NodeId, RisingIds, TenantId, TraceId};
 use rustls::pki_types::CertificateDer;
 
 use client::Client;
@@ -154,6 +156,39 @@ impl Server {
         self.mail.read(move |tx| hikyaku_trace::find(&mut tx.tenant(tenant), id)).unwrap()
     }
 
+    fn administration(&self) -> Administration {
+        let ids = Arc::new(RisingIds::new(NodeId::new(4).unwrap()));
+        Administration::new(Arc::clone(&self.mail.store), ids, Arc::clone(&self.mail.clock) as _)
+    }
+
+    /// What is in the queue, oldest first.
+    pub(crate) fn queue(&self) -> Vec<Item> {
+        let list = self.administration();
+        self.mail.block_on(list.list(&Actor::Operator, None, &Filter::default())).unwrap().messages
+    }
+
+    /// Waits until so many messages are in the queue.
+    pub(crate) fn wait_for_queue(&self, count: usize) {
+        wait_for("the queue", || self.queue().len() == count);
+    }
+
+    /// A message in the queue as the next server will get it.
+    pub(crate) fn queued_message(&self, id: TraceId) -> String {
+        let row = Sql::new("SELECT prelude, content, tenant FROM queue_message WHERE id = $1");
+        let (prelude, placement) = self
+            .mail
+            .read(move |tx| {
+                let read =
+                    |row: hikyaku_store::Row<'_>| Ok((row.get::<Vec<u8>>(0)?, row.get(1)?, row.get(2)?));
+                let (prelude, content, tenant) =
+                    tx.row(row, &[id.into()], read)?.expect("it is in the queue");
+                Ok::<_, StoreError>((prelude, hikyaku_store::placement(&mut tx.tenant(tenant), content)?))
+            })
+            .unwrap();
+        let content = self.mail.block_on(self.mail.content.read(placement.unwrap())).unwrap();
+        String::from_utf8(Prelude::decode(&prelude).unwrap().assemble(&content)).unwrap()
+    }
+
     /// Waits until every delivery key is forgotten: the store is asked again and again.
     pub(crate) fn wait_for_forgotten_keys(&self) {
         let keys = || {
@@ -278,6 +313,11 @@ async fn fill(test: &TestDirectory, setup: &Setup) {
         let addresses: Vec<&str> = std::iter::once(name).chain(aliases.iter().copied()).collect();
         test.account(home(name), &addresses, setup.quota.0, PASSWORD).await;
     }
+    let tenant = Some(home("ann@example.org").tenant);
+    let leads_to = |field: &str, to: &str| vec![set(field, to)];
+    test.create(Object::Alias, "out@example.org", None, tenant, leads_to("targets", "x@far.example")).await;
+    let members = leads_to("members", "ann@example.org,x@far.example,y@far.example");
+    test.create(Object::List, "team@example.org", None, tenant, members).await;
 }
 
 /// An authority, and a certificate of it for `mx.example`.
