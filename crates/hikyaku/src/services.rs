@@ -23,6 +23,11 @@ pub(crate) const COMPONENTS: [&Component; 6] = [
     &hikyaku_queue::SCHEMA,
 ];
 
+/// Where the key ring is unless the settings say it.
+pub(crate) fn usual_key_ring(data: &Path) -> PathBuf {
+    data.join("key-ring")
+}
+
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
 
 /// An open installation. Its data folder is locked as long as this lives.
@@ -46,12 +51,13 @@ impl Installation {
     pub(crate) fn open(
         data: &Path,
         location: &Location,
+        key_ring: &Path,
         options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
         let lock = DataLock::take(data)?;
-        Self::open_locked(lock, data, location, options, metrics, runtime)
+        Self::open_locked(lock, data, location, key_ring, options, metrics, runtime)
     }
 
     /// The same for a folder that is locked already.
@@ -59,12 +65,14 @@ impl Installation {
         lock: DataLock,
         data: &Path,
         location: &Location,
+        key_ring: &Path,
         options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
         let store = Store::open(location, options, &COMPONENTS, metrics.of_crate("store"))?;
         let objects = Objects::folder(&data.join("objects"))?;
+        runtime.block_on(store.open_key_ring(key_ring, &SystemRandom))?;
         let (content, ids) = runtime.block_on(async {
             let content = Content::open(&store, objects, &SystemRandom).await?;
             let ids = rising_ids(&store).await?;

@@ -115,10 +115,16 @@ impl Direct {
         let failed = |error: anyhow::Error| Refusal::place(format!("{error:#}"));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Refusal::failed(&error))?;
-        let (options, mut metrics) = (Options::default(), Metrics::new());
-        let installation =
-            Installation::open_locked(lock, &place.data, &place.location, &options, &mut metrics, &runtime)
-                .map_err(failed)?;
+        let installation = Installation::open_locked(
+            lock,
+            &place.data,
+            &place.location,
+            &place.key_ring,
+            &Options::default(),
+            &mut Metrics::new(),
+            &runtime,
+        )
+        .map_err(failed)?;
         let directory = installation.directory(2, place.breached).map_err(failed)?;
         let who = user::operator(rustix::process::getuid().as_raw());
         Ok(Self { desk: Desk::new(&installation, directory), installation, runtime, who })
