@@ -184,7 +184,7 @@ fn background(
     let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
-    let admin = serve_admin(socket, Desk::new(Arc::clone(directory)));
+    let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory)));
     let maintenance = maintenance::run(store, content, Arc::clone(directory));
     let (is_shared, directory) = (installation.is_shared, Arc::clone(directory));
     let keep_up = async move {

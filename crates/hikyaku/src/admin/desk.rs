@@ -12,7 +12,9 @@ use hikyaku_directory::{Answer, Directory, DirectoryError, Request};
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
+use super::import::{ImportAsk, ImportReply, Importer};
 use super::refusal::Refusal;
+use crate::services::Installation;
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +24,7 @@ pub(super) enum Ask {
     One(Request),
     /// In one transaction.
     Many(Vec<Request>),
+    Import(ImportAsk),
 }
 
 /// What is answered.
@@ -32,6 +35,7 @@ pub(super) enum Reply {
     Answer(Answer),
     /// All of many is done.
     Done,
+    Import(ImportReply),
     Error(Refusal),
 }
 
@@ -39,11 +43,30 @@ pub(super) enum Reply {
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
+    importer: Importer,
+}
+
+impl Ask {
+    /// How many bytes follow its line.
+    pub(super) fn following(&self) -> Result<usize, Refusal> {
+        match self {
+            Self::Import(ask) => ask.following(),
+            _ => Ok(0),
+        }
+    }
+
+    /// Those bytes.
+    pub(super) fn contents(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Self::Import(ask) => ask.contents(),
+            _ => None,
+        }
+    }
 }
 
 impl Desk {
-    pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory }
+    pub(crate) fn new(installation: &Installation, directory: Arc<Directory>) -> Self {
+        Self { directory, importer: Importer::new(installation) }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -51,6 +74,7 @@ impl Desk {
         let done = match ask {
             Ask::One(request) => self.one(who, request).await.map(Reply::Answer),
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
+            Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
         };
         done.unwrap_or_else(Reply::Error)
     }
