@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
 mod access;
+mod directory;
 mod flood;
 mod inbound;
 mod mail;
@@ -21,6 +22,8 @@ use clap::Parser;
 enum Part {
     /// Sign-in decisions besides the hash: CPU, and memory for a million sources.
     Access(access::Arguments),
+    /// A full platform's accounts: seeding, look-ups, memory, lists and searches, sign-ins.
+    Directory(directory::Arguments),
     /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
     Store(store::Arguments),
     /// Mail from strangers into mailboxes, beside Postfix and Dovecot.
@@ -32,6 +35,7 @@ enum Part {
 fn main() -> anyhow::Result<()> {
     match Part::parse() {
         Part::Access(arguments) => access::run(&arguments),
+        Part::Directory(arguments) => directory::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
         Part::Inbound(arguments) => inbound::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),

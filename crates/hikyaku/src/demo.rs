@@ -160,7 +160,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         &mut metrics,
         &runtime,
     )?;
-    let directory = installation.directory(2)?;
+    let directory = installation.directory(2, None)?;
     runtime.block_on(state.make_known(&directory))?;
     let tls = Certificates::load_or_make(&arguments.data.join("tls"))?;
     runtime.block_on(serve(arguments, &mut state, &installation, directory, &tls))?;

@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use hikyaku_imap_proto::deflate::{Damaged, Deflater, Flush, Inflater};
-use hikyaku_net::{Stream, TlsAcceptor};
+use hikyaku_net::{Stream, TlsAcceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -139,9 +139,9 @@ impl Wire {
         Ok(())
     }
 
-    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<TlsFacts> {
         let started = timeout(PATIENCE, self.stream.start_tls(acceptor)).await;
-        started.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(drop)
+        started.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     pub(crate) async fn close(&mut self) -> io::Result<()> {

@@ -8,9 +8,11 @@
 //!   ([`forget_keys`]), so that two equal messages sent on purpose stay two;
 //! - rows are locked in one order: accounts, content, usage.
 
+use std::collections::BTreeMap;
+
 use hikyaku_store::{AccountSql, AccountTx, Attached, Param, Prepared, ServiceTx, Sql, StoreError, attach};
 use hikyaku_trace as trace;
-use hikyaku_types::{AccountId, ContentId, EmailId, TenantId, Timestamp, TraceId};
+use hikyaku_types::{AccountId, Address, ContentId, EmailId, TenantId, Timestamp, TraceId};
 
 use crate::account::create_account;
 use crate::email::{self, NewEmail};
@@ -27,9 +29,22 @@ pub struct DeliveryKey([u8; 16]);
 impl DeliveryKey {
     /// The key of one recipient.
     pub fn new(reverse_path: &str, account: AccountId, content: &ContentHash) -> Self {
+        Self::of(content, &account.as_i64().to_le_bytes(), reverse_path)
+    }
+
+    /// The key of one recipient elsewhere, to whom mail of `tenant` goes. Only its host knows
+    /// whether two spellings of a local part are one mailbox, so they are two here.
+    pub fn elsewhere(reverse_path: &str, tenant: TenantId, to: &Address, content: &ContentHash) -> Self {
+        // Ids are positive, so this is never an account's; NUL is in no address.
+        let tenant = (-tenant.as_i64()).to_le_bytes();
+        let recipient = [&tenant[..], to.to_string().as_bytes(), b"\0"].concat();
+        Self::of(content, &recipient, reverse_path)
+    }
+
+    fn of(content: &ContentHash, recipient: &[u8], reverse_path: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(content.0.as_bytes());
-        hasher.update(&account.as_i64().to_le_bytes());
+        hasher.update(recipient);
         hasher.update(reverse_path.as_bytes());
         let mut key = [0u8; 16];
         key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
@@ -189,6 +204,20 @@ struct Place<'d> {
 /// # Errors
 /// [`DeliverError`]: then nobody got it.
 pub fn deliver(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<Vec<Outcome>, DeliverError> {
+    deliver_naming(tx, delivery, &BTreeMap::new()).map(|(outcomes, _)| outcomes)
+}
+
+/// Delivers where the transaction makes other rows, too, that name the content: so many of
+/// each tenant. A tenant may have a part without recipients for them. Also returns which
+/// content each tenant's rows must name.
+///
+/// # Errors
+/// [`DeliverError`]: then nobody got it.
+pub fn deliver_naming(
+    tx: &mut ServiceTx<'_>,
+    delivery: &Delivery,
+    other_rows: &BTreeMap<TenantId, u32>,
+) -> Result<(Vec<Outcome>, BTreeMap<TenantId, ContentId>), DeliverError> {
     lock(tx, delivery)?;
     let mut outcomes = Vec::new();
     let mut places = Vec::with_capacity(delivery.parts.len());
@@ -198,8 +227,12 @@ pub fn deliver(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<Vec<Outcom
     // Each tenant has a content and a usage row here, locked in the order of the tenants.
     let mut placed: Vec<_> = delivery.parts.iter().zip(&places).collect();
     placed.sort_by_key(|(part, _)| part.tenant);
+    let mut contents = BTreeMap::new();
     for (part, places) in &placed {
-        write_part(tx, delivery, part, places)?;
+        let others = other_rows.get(&part.tenant).copied().unwrap_or(0);
+        if let Some(content) = write_part(tx, delivery, part, places, others)? {
+            contents.insert(part.tenant, content);
+        }
     }
     for (part, places) in &placed {
         let bytes: u64 = places.iter().map(|place| place.size).sum();
@@ -208,7 +241,7 @@ pub fn deliver(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<Vec<Outcom
             return Err(QuotaError::Tenant.into());
         }
     }
-    Ok(outcomes)
+    Ok((outcomes, contents))
 }
 
 fn lock(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<(), StoreError> {
@@ -262,7 +295,20 @@ fn earlier_copy(
     now: Timestamp,
 ) -> Result<Option<TraceId>, StoreError> {
     let Some(key) = &recipient.key else { return Ok(None) };
-    if tx.execute(KEEP_KEY, &[key.into(), recipient.trace.into(), now.into()])? == 1 {
+    claim(tx, key, recipient.trace, now)
+}
+
+/// Claims a key for the copy with this trace id; the trace id of an earlier copy if one has it.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn claim(
+    tx: &mut ServiceTx<'_>,
+    key: &DeliveryKey,
+    trace: TraceId,
+    now: Timestamp,
+) -> Result<Option<TraceId>, StoreError> {
+    if tx.execute(KEEP_KEY, &[key.into(), trace.into(), now.into()])? == 1 {
         return Ok(None);
     }
     tx.row(KEY, &[key.into()], |row| row.get(0))
@@ -298,16 +344,18 @@ fn count(
     Err(StoreError::Failed { label: "mailstore.deliver", cause: format!("{} has no INBOX", tx.account()) })
 }
 
-/// Content, emails, entries and trace rows of one tenant's recipients.
+/// Content, emails, entries and trace rows of one tenant's recipients. The content, if
+/// anything names it.
 fn write_part(
     tx: &mut ServiceTx<'_>,
     delivery: &Delivery,
     part: &TenantPart,
     places: &[Place<'_>],
-) -> Result<(), DeliverError> {
-    let refs = u32::try_from(places.len()).unwrap_or(u32::MAX);
+    others: u32,
+) -> Result<Option<ContentId>, DeliverError> {
+    let refs = u32::try_from(places.len()).unwrap_or(u32::MAX).saturating_add(others);
     if refs == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let attached =
         attach(&mut tx.tenant(part.tenant), part.content_id, &part.content, refs, delivery.received_at)?;
@@ -332,7 +380,7 @@ fn write_part(
         let row = trace_row(delivery, part, recipient, trace::Event::Delivered);
         trace::record(&mut tx.tenant(part.tenant), &row)?;
     }
-    Ok(())
+    Ok(Some(content))
 }
 
 fn trace_row(

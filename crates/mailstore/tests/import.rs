@@ -48,16 +48,19 @@ fn message(mail: &TestStore, home: AccountHome, text: &str) -> (ImportKey, Appen
 fn put(mail: &TestStore, home: AccountHome, texts: &[&str], quota: Quota) -> Result<Vec<bool>, ImportError> {
     let messages: Vec<_> = texts.iter().map(|text| message(mail, home, text)).collect();
     let (path, now) = (MailboxPath::new(["Old", "見積"]).unwrap(), mail.clock.now());
-    mail.block_on(mail.store.write(scope(home), "test.import", move |tx| {
-        import(tx, &path, &messages, (quota, Quota(None)), now)
-    }))
+    mail.block_on(
+        mail.store.write(scope(home), "test.import", move |tx| {
+            import(tx, &path, &messages, (quota, Quota(None)), now)
+        }),
+    )
 }
 
 /// How many messages each mailbox of a name has.
 fn counts(mail: &TestStore, home: AccountHome) -> Vec<(String, u32, bool)> {
-    let rows = mail.block_on(mail.store.read(scope(home), "test.list", |tx| {
-        mailbox::list(tx, hikyaku_mailstore::MailboxId::ROOT, 100)
-    }));
+    let rows = mail.block_on(
+        mail.store
+            .read(scope(home), "test.list", |tx| mailbox::list(tx, hikyaku_mailstore::MailboxId::ROOT, 100)),
+    );
     let rows = rows.unwrap().into_iter().filter(|row| ["Old", "見積"].contains(&row.name.as_str()));
     rows.map(|row| (row.name, row.messages, row.subscribed)).collect()
 }
@@ -77,20 +80,17 @@ fn a_message_comes_in_once(mail: TestStore) {
     assert_eq!(counts(&mail, home), expected);
     assert_eq!(noted(&mail, home, &["a", "x"]), [true, false]);
     assert_eq!(noted(&mail, other, &["a"]), [false], "another account's notes are its own");
-    mail.check();
+    assert_eq!(mail.problems(), Vec::<String>::new());
 }
 
 fn what_does_not_fit_leaves_no_note(mail: TestStore) {
     let home = TestStore::home(1, 10);
     put(&mail, home, &["a"], Quota(None)).unwrap();
     let full = put(&mail, home, &["b", "cccccccc"], Quota(Some(5))).unwrap_err();
-    assert!(
-        matches!(full, ImportError::Append(AppendError::Full(QuotaError::Account(_)))),
-        "{full:?}"
-    );
+    assert!(matches!(full, ImportError::Append(AppendError::Full(QuotaError::Account(_)))), "{full:?}");
     assert_eq!(noted(&mail, home, &["a", "b", "cccccccc"]), [true, false, false]);
     assert_eq!(put(&mail, home, &["b"], Quota(Some(5))).unwrap(), [true]);
-    mail.check();
+    assert_eq!(mail.problems(), Vec::<String>::new());
 }
 
 fn what_is_removed_may_come_again(mail: TestStore) {
@@ -101,5 +101,5 @@ fn what_is_removed_may_come_again(mail: TestStore) {
     while !mail.block_on(step()).map_err(|error: StoreError| error.to_string()).unwrap() {}
     assert_eq!(noted(&mail, home, &["a"]), [false]);
     assert_eq!(put(&mail, home, &["a"], Quota(None)).unwrap(), [true]);
-    mail.check();
+    assert_eq!(mail.problems(), Vec::<String>::new());
 }

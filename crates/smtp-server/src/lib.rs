@@ -7,7 +7,7 @@
 //!                                   ├── Ask ──▶ answer   (directory: who exists, who signs in)
 //!                                   ├── Ask ──▶ isolation (is it this tenant's turn?)
 //!                                   ├── Commit ▶ submission (whose it is, missing fields)
-//!                                   └── Commit ▶ receive (mime, content, mailstore: one transaction)
+//!                                   └── Commit ▶ receive (mime, content, mailstore, queue: one transaction)
 //! ```
 //!
 //! Invariants:
@@ -24,12 +24,14 @@
 mod answer;
 mod budget;
 mod isolation;
+mod leaving;
 mod limits;
 mod loops;
 mod metrics;
 mod pool;
 mod receive;
 mod refusals;
+mod scram;
 mod shell;
 mod submission;
 
@@ -86,6 +88,8 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
     settings.offers = Offers {
         start_tls: has_tls,
         plain_sign_in_without_tls: false,
+        // Known when a client connects: see `shell`.
+        scram: false,
         chunking: true,
         binary_mime: true,
         // Nobody is told of a delivery yet, so nothing is promised (RFC 3461 section 4).

@@ -46,6 +46,7 @@ pub(crate) fn command() -> Command {
         .subcommands(Kind::ALL.map(of_kind))
         .subcommand(audit())
         .subcommand(super::import::command())
+        .subcommand(super::queue::command())
         .subcommand(seed())
 }
 

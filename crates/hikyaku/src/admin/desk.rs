@@ -9,10 +9,12 @@
 use std::sync::Arc;
 
 use hikyaku_directory::{Answer, Directory, DirectoryError, Request};
+use hikyaku_queue::Administration;
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
 use super::import::{ImportAsk, ImportReply, Importer};
+use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
 use crate::services::Installation;
 
@@ -25,6 +27,7 @@ pub(super) enum Ask {
     /// In one transaction.
     Many(Vec<Request>),
     Import(ImportAsk),
+    Queue(QueueAsk),
 }
 
 /// What is answered.
@@ -36,6 +39,7 @@ pub(super) enum Reply {
     /// All of many is done.
     Done,
     Import(ImportReply),
+    Queue(QueueReply),
     Error(Refusal),
 }
 
@@ -44,6 +48,7 @@ pub(super) enum Reply {
 pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
     importer: Importer,
+    pub(super) queue: Administration,
 }
 
 impl Ask {
@@ -66,7 +71,7 @@ impl Ask {
 
 impl Desk {
     pub(crate) fn new(installation: &Installation, directory: Arc<Directory>) -> Self {
-        Self { directory, importer: Importer::new(installation) }
+        Self { directory, importer: Importer::new(installation), queue: installation.queue() }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -75,6 +80,7 @@ impl Desk {
             Ask::One(request) => self.one(who, request).await.map(Reply::Answer),
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
             Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
+            Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
         };
         done.unwrap_or_else(Reply::Error)
     }

@@ -7,6 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use hikyaku_directory::BreachedPasswords;
 use hikyaku_net::Limits;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::{Deadlines, Limits as SmtpLimits};
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) bounds: Bounds,
     /// Passwords that are checked at the same time.
     pub(crate) passwords_at_once: usize,
+    /// Passwords that nobody may choose.
+    pub(crate) breached: Option<BreachedPasswords>,
 }
 
 /// How to log.
@@ -62,7 +65,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         connections,
         smtp,
         imap,
-        passwords: Passwords { at_once },
+        passwords: Passwords { at_once, breached },
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);
@@ -77,6 +80,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         BareLineEnds::Refuse => LineEnds::Refuse,
     };
     let listen = listeners(&listen, has_certificate, findings);
+    let breached = breached_passwords(breached, findings);
     let Connections { most, most_each, drain } = connections;
     let bounds = Bounds {
         connections: Limits {
@@ -108,7 +112,23 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         line_ends,
         bounds,
         passwords_at_once: at_once.value,
+        breached,
     })
+}
+
+fn breached_passwords(
+    file: Option<Given<PathBuf>>,
+    findings: &mut Findings<'_>,
+) -> Option<BreachedPasswords> {
+    let Given { value: file, span } = file?;
+    match BreachedPasswords::open(&file) {
+        Ok(breached) => Some(breached),
+        Err(error) => {
+            let what = format!("{}: {error}", file.display());
+            findings.mistake(&span, "passwords.breached", what, error.remedy());
+            None
+        }
+    }
 }
 
 fn log_settings(log: &Log) -> LogSettings {

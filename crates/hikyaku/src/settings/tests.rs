@@ -436,6 +436,40 @@ fn the_unit_and_the_example_agree() {
     assert!(!found.concat().contains("file descriptors"), "{found:#?}");
 }
 
+#[test]
+fn the_file_of_breached_passwords_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("breached");
+    let setting = format!("[passwords]\nbreached = '{}'", file.display());
+    let (a, b) = ("A".repeat(40), "B".repeat(40));
+    for (content, wrong) in [
+        (
+            None,
+            Some("it cannot be read: No such file or directory (os error 2): let the server's user read it"),
+        ),
+        (Some(format!("{a}:3\r\n{b}:1\r\n")), None),
+        (
+            Some(format!("{b}:1\r\n{a}:3\r\n")),
+            Some("the file is not ordered by hash: sort it with LC_ALL=C sort"),
+        ),
+        (
+            Some("password\n".to_owned()),
+            Some(
+                "the line at octet 0 is not 40 hexadecimal digits, `:` and a count: \
+                 make it with the downloader of Have I Been Pwned, as one file",
+            ),
+        ),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let shown = file.display();
+        let found = wrong.map(|wrong| format!("5:12: mistake: passwords.breached: {shown}: {wrong}"));
+        check(&setting, &found.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    assert!(right("").breached.is_none());
+}
+
 /// The example without what needs files.
 fn without_certificates() -> String {
     let text = std::fs::read_to_string(repository("dist/hikyaku.toml")).unwrap();

@@ -231,5 +231,9 @@ section! {
         /// Passwords that are checked at the same time, the others wait: each takes a
         /// processor and 19 MiB for some tens of milliseconds.
         at_once: Given<usize> = 2, from 1 to 256;
+        /// A file of passwords that were stolen elsewhere, which nobody may choose: what the
+        /// downloader of Have I Been Pwned writes as one file, ordered by hash (SHA-1). It is
+        /// read on this machine only. Without it, a small list that is built in counts alone.
+        breached: Option<Given<PathBuf>>;
     }
 }

@@ -16,6 +16,7 @@ mod mailboxes;
 mod model;
 mod rev2;
 mod rfc3501;
+mod scram;
 mod script;
 mod search;
 mod server;
