@@ -20,7 +20,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::mail::Writer;
 use crate::ours::{Installation, PASSWORD};
-use crate::peers::{self, Dovecot, OpenDkim, Postfix};
+use crate::peers::{Dovecot, OpenDkim, Postfix};
 use crate::signed::{DOMAIN, Signer};
 
 #[derive(Args)]
@@ -64,7 +64,6 @@ impl Figures {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    peers::unpack()?;
     let signer = Signer::new()?;
     for (size, count) in [(4 << 10, arguments.messages), (1 << 20, arguments.large)] {
         if count > 0 {
