@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
@@ -32,6 +33,8 @@ pub(crate) struct Server {
     pub(crate) strict: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) authority: CertificateDer<'static>,
+    /// Runs only if the test does it.
+    pub(crate) search: Indexer,
     shutdown: Shutdown,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -57,10 +60,12 @@ impl Server {
         let tls = Mode::new(Start::Tls, Some(acceptor));
         let directory = directory(&mail);
         let services = services(&mail, &directory);
+        let search = services.search.clone();
         let shutdown = Shutdown::new();
         let listen = |mode| mail.block_on(listen(mode, services.clone(), shutdown.ending()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
-        Self { mail, directory, clear, strict, tls, authority, shutdown, listeners: vec![one, two, three] }
+        let listeners = vec![one, two, three];
+        Self { mail, directory, clear, strict, tls, authority, search, shutdown, listeners }
     }
 
     /// A client that has read the greeting.
@@ -126,6 +131,7 @@ async fn listen(mode: Mode, services: Services, ending: Ending) -> (SocketAddr, 
 
 fn services(mail: &TestStore, directory: &TestDirectory) -> Services {
     Services {
+        search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
         directory: Arc::clone(&directory.directory),
