@@ -56,7 +56,7 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
         return queue::run(matches, place, json);
     }
     if let Some(("import-mail", matches)) = matches.subcommand() {
-        return import::run(matches, &place, json);
+        return import::run(matches, place, json);
     }
     let mut parsed = parse::command(matches)?;
     // Before anything is opened: a server need not wait for somebody who types.

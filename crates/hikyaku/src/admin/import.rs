@@ -51,7 +51,7 @@ pub(super) fn command() -> Command {
         .group(ArgGroup::new("source").args(["maildir", "mbox"]).required(true))
 }
 
-pub(super) fn run(matches: &ArgMatches, place: &Place, json: bool) -> Result<(), Refusal> {
+pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), Refusal> {
     let text = |name| matches.get_one::<String>(name).map_or("", String::as_str);
     let mailbox = MailboxName::new(text("mailbox"));
     let mailbox = mailbox.map_err(|error| Refusal::usage(format!("--mailbox: {error}")))?;
