@@ -243,6 +243,21 @@ pub fn mailbox(tx: &mut AccountTx<'_>, id: MailboxId) -> Result<Option<Mailbox>,
     Ok(found.filter(|mailbox| mailbox.parent != MailboxId::HIDDEN && mailbox.id != MailboxId::ROOT))
 }
 
+/// The mailbox at this path: a look-up for each level, however many mailboxes there are.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn find(tx: &mut AccountTx<'_>, path: &MailboxPath) -> Result<Option<Mailbox>, StoreError> {
+    let mut at = MailboxId::ROOT;
+    for level in path.levels() {
+        match child(tx, at, level)? {
+            Some(id) => at = id,
+            None => return Ok(None),
+        }
+    }
+    mailbox(tx, at)
+}
+
 /// Mailboxes with ids above `after` (begin with [`MailboxId::ROOT`]), in the order of their
 /// ids: at most `limit`, so that long lists are read in steps.
 ///

@@ -5,6 +5,7 @@
 
 mod append;
 mod client;
+mod clients;
 mod compress;
 mod condstore;
 mod copying;
@@ -12,7 +13,9 @@ mod damage;
 mod extensions;
 mod fetch;
 mod flags;
+mod hostile;
 mod mailboxes;
+mod many_mailboxes;
 mod model;
 mod rev2;
 mod rfc3501;
