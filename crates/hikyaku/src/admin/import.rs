@@ -19,6 +19,7 @@ use hikyaku_imap_proto::MailboxName;
 use hikyaku_mailstore::ImportKey;
 use hikyaku_types::Timestamp;
 use serde_json::json;
+use unicode_normalization::UnicodeNormalization;
 
 use super::desk::{Ask, Reply};
 use super::place::Place;
@@ -55,7 +56,7 @@ pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), 
     let text = |name| matches.get_one::<String>(name).map_or("", String::as_str);
     let mailbox = MailboxName::new(text("mailbox"));
     let mailbox = mailbox.map_err(|error| Refusal::usage(format!("--mailbox: {error}")))?;
-    let levels: Vec<String> = mailbox.levels().map(str::to_owned).collect();
+    let levels: Vec<String> = mailbox.levels().map(composed).collect();
     let way = Way::open(place)?;
     let mut import = Import::new(way, text("account"), matches.get_flag("dry-run"));
     let read = if let Some(folder) = matches.get_one::<PathBuf>("maildir") {
@@ -298,6 +299,11 @@ impl Done {
             "stopped": stop.map(ToString::to_string),
         }})
     }
+}
+
+/// Names are stored in NFC: by that IMAP finds them.
+fn composed(level: &str) -> String {
+    level.nfc().collect()
 }
 
 fn too_large() -> String {

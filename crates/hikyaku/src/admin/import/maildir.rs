@@ -15,7 +15,7 @@ use hikyaku_imap_proto::utf7;
 use hikyaku_mailstore::ImportKey;
 use hikyaku_types::Timestamp;
 
-use super::{Body, Candidate, Import, Stop};
+use super::{Body, Candidate, Import, Stop, composed};
 use crate::admin::refusal::Refusal;
 
 /// The letters behind `:2,` that every program knows.
@@ -58,9 +58,9 @@ fn levels(name: &[u8]) -> Option<Vec<String>> {
     let decoded: Result<Vec<String>, _> =
         name.split(|byte| *byte == b'.').map(utf7::decode_or_raw_utf8).collect();
     // What is no modified UTF-7 may be plain text with an `&` in it.
-    let levels = match decoded {
-        Ok(levels) => levels,
-        Err(_) => std::str::from_utf8(name).ok()?.split('.').map(str::to_owned).collect(),
+    let levels: Vec<String> = match decoded {
+        Ok(levels) => levels.into_iter().map(|level| composed(&level)).collect(),
+        Err(_) => std::str::from_utf8(name).ok()?.split('.').map(composed).collect(),
     };
     let fine =
         |level: &String| !level.is_empty() && !level.contains('/') && !level.chars().any(char::is_control);
@@ -146,6 +146,8 @@ mod tests {
             (b"Projects.2026", Some(&["Projects", "2026"])),
             (b"&ZeVnLIqe-.&U,BTFw-", Some(&["日本語", "台北"])),
             ("日本語.見積".as_bytes(), Some(&["日本語", "見積"])),
+            // Decomposed, as a Mac writes it.
+            ("か\u{3099}".as_bytes(), Some(&["が"])),
             (b"R&-D", Some(&["R&D"])),
             (b"R&D", Some(&["R&D"])),
             (b"a..b", None),

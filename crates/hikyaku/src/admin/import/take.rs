@@ -127,6 +127,9 @@ impl Importer {
         match ask {
             ImportAsk::Look { account, keys } => {
                 let account = find(directory, &account).await?;
+                if keys.len() > ImportKey::MOST {
+                    return Err(Refusal::usage("too many at once"));
+                }
                 let keys: Result<Vec<ImportKey>, Refusal> = keys.iter().map(|text| key(text)).collect();
                 let keys = keys?;
                 let looked = self.store.read(scope(&account)?, "import.look", move |tx| imported(tx, &keys));
