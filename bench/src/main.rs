@@ -6,6 +6,7 @@
 
 mod access;
 mod directory;
+mod dns;
 mod flood;
 mod inbound;
 mod mail;

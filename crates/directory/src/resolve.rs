@@ -190,7 +190,10 @@ impl Directory {
     }
 
     /// The account that signs in with this address, whether or not it may.
-    pub(crate) async fn account_of(&self, address: &Address) -> Result<Option<(Account, State)>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be told now.
+    pub async fn account_of(&self, address: &Address) -> Result<Option<(Account, State)>, StoreError> {
         let Some((domain, tenant, address)) = self.home_of(address).await? else { return Ok(None) };
         let Some(lead) = self.lead(&address.key()).await? else { return Ok(None) };
         let LeadsTo::Account(facts) = &lead.to else { return Ok(None) };

@@ -8,6 +8,7 @@
 
 mod command;
 mod desk;
+mod import;
 mod names;
 mod parse;
 mod place;
@@ -53,6 +54,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some(("queue", matches)) = matches.subcommand() {
         return queue::run(matches, place, json);
+    }
+    if let Some(("import-mail", matches)) = matches.subcommand() {
+        return import::run(matches, place, json);
     }
     let mut parsed = parse::command(matches)?;
     // Before anything is opened: a server need not wait for somebody who types.

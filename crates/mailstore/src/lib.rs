@@ -26,6 +26,7 @@ pub mod deliver;
 pub mod email;
 pub mod entry;
 pub mod flags;
+pub mod import;
 mod keys;
 pub mod mailbox;
 mod prelude;
@@ -41,6 +42,7 @@ pub use deliver::{
 pub use email::{AppendError, AppendedEmail, Email, append};
 pub use entry::{CopyError, Entry};
 pub use flags::{Change, Flags, Keywords};
+pub use import::{ImportError, ImportKey};
 pub use keys::KeyCleaner;
 pub use mailbox::{Mailbox, MailboxError, MailboxId, MailboxPath, Role};
 pub use prelude::Prelude;

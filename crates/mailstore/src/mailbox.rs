@@ -286,6 +286,19 @@ pub fn create(tx: &mut AccountTx<'_>, path: &MailboxPath, role: Role) -> Result<
     mailbox(tx, id)?.ok_or(MailboxError::NotFound)
 }
 
+/// The mailbox of this path. It and those above it are made, and subscribed, if they are
+/// missing. The caller has the account's lock.
+pub(crate) fn find_or_create(tx: &mut AccountTx<'_>, path: &MailboxPath) -> Result<MailboxId, MailboxError> {
+    let mut at = MailboxId::ROOT;
+    for level in &path.0 {
+        at = match child(tx, at, level)? {
+            Some(id) => id,
+            None => insert(tx, at, level, Role::None, true)?,
+        };
+    }
+    Ok(at)
+}
+
 /// Has the account a mailbox with this role?
 ///
 /// # Errors

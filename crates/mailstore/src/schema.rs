@@ -118,5 +118,19 @@ pub const SCHEMA: Component = Component {
             postgres: "",
             tables: &[],
         },
+        Migration {
+            number: 3,
+            name: "what was imported",
+            sql: "
+            CREATE TABLE imported (
+                account {int} NOT NULL,
+                key {blob} NOT NULL,
+                at {int} NOT NULL,
+                PRIMARY KEY (account, key)
+            ) {clustered};
+        ",
+            postgres: "",
+            tables: &[("imported", By::Account)],
+        },
     ],
 };

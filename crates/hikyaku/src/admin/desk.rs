@@ -13,6 +13,7 @@ use hikyaku_queue::Administration;
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
+use super::import::{ImportAsk, ImportReply, Importer};
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
 use crate::services::Installation;
@@ -25,6 +26,7 @@ pub(super) enum Ask {
     One(Request),
     /// In one transaction.
     Many(Vec<Request>),
+    Import(ImportAsk),
     Queue(QueueAsk),
 }
 
@@ -36,6 +38,7 @@ pub(super) enum Reply {
     Answer(Answer),
     /// All of many is done.
     Done,
+    Import(ImportReply),
     Queue(QueueReply),
     Error(Refusal),
 }
@@ -44,12 +47,31 @@ pub(super) enum Reply {
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
+    importer: Importer,
     pub(super) queue: Administration,
+}
+
+impl Ask {
+    /// How many bytes follow its line.
+    pub(super) fn following(&self) -> Result<usize, Refusal> {
+        match self {
+            Self::Import(ask) => ask.following(),
+            _ => Ok(0),
+        }
+    }
+
+    /// Those bytes.
+    pub(super) fn contents(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Self::Import(ask) => ask.contents(),
+            _ => None,
+        }
+    }
 }
 
 impl Desk {
     pub(crate) fn new(installation: &Installation, directory: Arc<Directory>) -> Self {
-        Self { directory, queue: installation.queue() }
+        Self { directory, importer: Importer::new(installation), queue: installation.queue() }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -57,6 +79,7 @@ impl Desk {
         let done = match ask {
             Ask::One(request) => self.one(who, request).await.map(Reply::Answer),
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
+            Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
         };
         done.unwrap_or_else(Reply::Error)
