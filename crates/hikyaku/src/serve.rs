@@ -31,6 +31,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         line_ends: settings.line_ends,
         bounds: settings.bounds,
         host_name: settings.host_name,
+        resolver: Some(settings.resolver),
     };
     runtime.block_on(async {
         let hangup = reload::hangup()?;

@@ -4,19 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
-use hikyaku_smtp_server::{Isolation, Limits, Services};
+use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 5] = [
+pub(crate) const COMPONENTS: [&Component; 6] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
+    &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
     &hikyaku_queue::SCHEMA,
 ];
@@ -28,6 +30,8 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// Works once it is run.
+    pub(crate) search: Indexer,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Other nodes may work on the same databases.
@@ -66,9 +70,11 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
+        let (store, content) = (Arc::new(store), Arc::new(content));
         Ok(Self {
-            store: Arc::new(store),
-            content: Arc::new(content),
+            search: Indexer::new(Arc::clone(&store), Arc::clone(&content)),
+            store,
+            content,
             ids: Arc::new(ids),
             data: data.to_owned(),
             is_shared: location.folder().is_none(),
@@ -101,7 +107,13 @@ impl Installation {
 
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
     /// called inside the runtime: it starts the forgetting of delivery keys.
-    pub(crate) fn smtp(&self, directory: Arc<Directory>, limits: Limits, largest: usize) -> Services {
+    pub(crate) fn smtp(
+        &self,
+        directory: Arc<Directory>,
+        limits: Limits,
+        largest: usize,
+        judge: Option<Arc<Judge>>,
+    ) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
         Services {
@@ -113,6 +125,7 @@ impl Installation {
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
             isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
+            judge,
         }
     }
 }
@@ -129,6 +142,7 @@ impl Installation {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
             directory,
+            search: self.search.clone(),
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),

@@ -26,6 +26,7 @@ mod facts;
 mod history;
 mod mailboxes;
 mod matching;
+mod narrow;
 mod selected;
 mod session;
 mod shell;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_directory::Directory;
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Connection, TlsAcceptor};
 use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Random, RisingIds};
@@ -49,6 +51,8 @@ pub struct Services {
     pub content: Arc<Content>,
     /// Who exists.
     pub directory: Arc<Directory>,
+    /// Indexes accounts that are searched.
+    pub search: Indexer,
     /// Ids of emails and content.
     pub ids: Arc<RisingIds>,
     /// The time.

@@ -17,7 +17,7 @@ use hikyaku_types::{AccountId, Address, ContentId, EmailId, TenantId, Timestamp,
 use crate::account::create_account;
 use crate::email::{self, NewEmail};
 use crate::flags::{Flags, Keywords};
-use crate::mailbox::MailboxId;
+use crate::mailbox::{self, MailboxError, MailboxId};
 use crate::prelude::Prelude;
 use crate::thread::Threading;
 use crate::usage::{self, Quota, QuotaError};
@@ -110,8 +110,8 @@ pub struct Recipient {
     pub account: AccountId,
     /// Its quota.
     pub quota: Quota,
-    /// Into which mailbox; INBOX if it is gone.
-    pub mailbox: MailboxId,
+    /// Where to; INBOX if that cannot be.
+    pub target: Target,
     /// Flags that a filter set.
     pub flags: Flags,
     /// The id that the email gets.
@@ -124,6 +124,15 @@ pub struct Recipient {
     pub prelude: Prelude,
     /// Admits one copy; `None` admits any number.
     pub key: Option<DeliveryKey>,
+}
+
+/// Where a copy goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Into this mailbox.
+    Mailbox(MailboxId),
+    /// To the other junk (RFC 6154's `\Junk`). If the account has no place for that it gets one.
+    Junk,
 }
 
 /// What a full mailbox means for the others.
@@ -322,6 +331,7 @@ fn count(
     size: u64,
     now: Timestamp,
 ) -> Result<Option<(i64, MailboxId, u32)>, StoreError> {
+    let wanted = wanted(tx, recipient.target, now)?;
     let size = signed(size);
     let in_root = [size.into(), recipient.quota.limit().into()];
     let mut modseq: Option<i64> = tx.row(COUNT_IN_ROOT, &in_root, |row| row.get(0))?;
@@ -335,13 +345,28 @@ fn count(
     }
     let Some(modseq) = modseq else { return Ok(None) };
     let unseen = i64::from(!recipient.flags.has(Flags::SEEN));
-    for mailbox in [recipient.mailbox, MailboxId::INBOX] {
+    for mailbox in [wanted, MailboxId::INBOX] {
         let params = [mailbox.into(), size.into(), unseen.into(), modseq.into()];
         if let Some(uid) = tx.row(COUNT_IN_MAILBOX, &params, |row| row.get(0))? {
             return Ok(Some((modseq, mailbox, uid)));
         }
     }
     Err(StoreError::Failed { label: "mailstore.deliver", cause: format!("{} has no INBOX", tx.account()) })
+}
+
+/// The mailbox that is meant; INBOX if it cannot be made.
+fn wanted(tx: &mut AccountTx<'_>, target: Target, now: Timestamp) -> Result<MailboxId, StoreError> {
+    if let Target::Mailbox(id) = target {
+        return Ok(id);
+    }
+    if tx.row(HAS_ROOT, &[], |_| Ok(()))?.is_none() {
+        create_account(tx, now)?;
+    }
+    match mailbox::junk(tx) {
+        Ok(id) => Ok(id),
+        Err(MailboxError::Store(error)) => Err(error),
+        Err(_) => Ok(MailboxId::INBOX),
+    }
 }
 
 /// Content, emails, entries and trace rows of one tenant's recipients. The content, if

@@ -157,7 +157,8 @@ pub(crate) async fn recipients(
         Resolution::NoMailbox => Err(Reply::mailbox_unknown()),
         Resolution::Foreign => match (settings.listener, sender, address) {
             (Listener::Submission | Listener::Submissions, Some(sender), Some(to)) => {
-                let leaving = Leaving { of, tenant: Arc::clone(&sender.tenant), via: None, to };
+                let tenant = Arc::clone(&sender.tenant);
+                let leaving = Leaving { of, tenant, via: None, to, policy: Arc::default() };
                 Ok(Found { accounts: Vec::new(), leaving: vec![leaving] })
             }
             _ => Err(Reply::relaying_denied()),
@@ -169,9 +170,15 @@ fn found(recipients: Recipients, address: Option<Address>, of: usize) -> Found {
     let Recipients { tenant, accounts, forwards } = recipients;
     let accepted = |account: Arc<Account>| {
         let address = address.clone().unwrap_or_else(|| account.address().clone());
-        Accepted { of, account, address }
+        Accepted { of, account, address, policy: Arc::default() }
     };
-    let leaving = |to: Address| Leaving { of, tenant: Arc::clone(&tenant), via: address.clone(), to };
+    let leaving = |to: Address| Leaving {
+        of,
+        tenant: Arc::clone(&tenant),
+        via: address.clone(),
+        to,
+        policy: Arc::default(),
+    };
     Found {
         accounts: accounts.into_iter().map(accepted).collect(),
         leaving: forwards.into_iter().map(leaving).collect(),

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use hikyaku_directory::TenantFacts;
 use hikyaku_mailstore::{ContentHash, DeliveryKey, Prelude};
 use hikyaku_queue::{Kind, MOST_RECIPIENTS, Outgoing, OutgoingRecipient, SendLimits, Sending};
+use hikyaku_sender_auth::policy::Policy;
 use hikyaku_smtp_proto::command::{Notify, OriginalRecipient};
 use hikyaku_smtp_proto::trace_header::DeliveredTo;
 use hikyaku_types::{Address, Timestamp, TraceId};
@@ -33,6 +34,8 @@ pub(crate) struct Leaving {
     /// The address of ours that leads there; `None` if the client named it itself.
     pub(crate) via: Option<Address>,
     pub(crate) to: Address,
+    /// What is done with forged mail.
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// The messages that the queue gets: one for all whom the client named, and one for each
@@ -84,7 +87,7 @@ fn one(
         account: message.sender.filter(|_| first.via.is_none()).map(|sender| sender.home.account),
         kind: if first.via.is_some() { Kind::Forward } else { Kind::Submission },
         params: message.envelope.params.clone(),
-        prelude: Prelude::of_lines(lines.into_bytes()),
+        prelude: Prelude { lines: lines.into_bytes(), leave_out: message.judged.leave_out.clone() },
         recipients,
         reverse_path,
     })

@@ -7,6 +7,7 @@
 //!                                   ├── Ask ──▶ answer   (directory: who exists, who signs in)
 //!                                   ├── Ask ──▶ isolation (is it this tenant's turn?)
 //!                                   ├── Commit ▶ submission (whose it is, missing fields)
+//!                                   ├── Commit ▶ judge   (sender-auth: who really sent it?)
 //!                                   └── Commit ▶ receive (mime, content, mailstore, queue: one transaction)
 //! ```
 //!
@@ -24,6 +25,7 @@
 mod answer;
 mod budget;
 mod isolation;
+mod judge;
 mod leaving;
 mod limits;
 mod loops;
@@ -46,6 +48,7 @@ use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Domain, Random, RisingIds};
 
 pub use isolation::Isolation;
+pub use judge::Judge;
 pub use limits::Limits;
 pub use metrics::Metrics;
 
@@ -68,6 +71,8 @@ pub struct Services {
     pub random: Arc<dyn Random>,
     /// What all sessions share.
     pub isolation: Arc<Isolation>,
+    /// Asks who sent mail that comes from other servers; without it nobody asks.
+    pub judge: Option<Arc<Judge>>,
 }
 
 /// One listener's settings.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use hikyaku_directory::Account;
 use hikyaku_mailstore::{
     ContentHash, DeliverError, Delivery, DeliveryKey, Flags, IfFull, MailboxId, MessageHash, Outcome,
-    Prelude, Quota, Recipient, TenantPart, Threading,
+    Prelude, Quota, Recipient, Target, TenantPart, Threading,
 };
 use hikyaku_mime::Header;
 use hikyaku_mime::thread::thread_ids;
 use hikyaku_queue::{AcceptError, Acceptance, Accepted as HaveAccepted, Queued, accept};
+use hikyaku_sender_auth::policy::Policy;
 use hikyaku_smtp_proto::trace_header::{DeliveredTo, Received, ReturnPath};
 use hikyaku_smtp_proto::{Envelope, Listener, Reply, Settings, Tls};
 use hikyaku_store::{ContentError, Scope, StoreError};
@@ -20,6 +21,7 @@ use hikyaku_types::{
 };
 
 use crate::Services;
+use crate::judge::Judged;
 use crate::leaving::{self, Leaving};
 
 /// A recipient that RCPT accepted.
@@ -30,11 +32,13 @@ pub(crate) struct Accepted {
     pub(crate) account: Arc<Account>,
     /// As the client wrote it.
     pub(crate) address: Address,
+    /// What its domain or tenant wants done with forged mail.
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// The content as it is delivered.
 pub(crate) struct Content {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Arc<Vec<u8>>,
     /// Of what the client sent.
     pub(crate) hash: ContentHash,
 }
@@ -50,6 +54,7 @@ pub(crate) struct Message<'m> {
     pub(crate) peer: IpAddr,
     pub(crate) tls: Option<&'m Tls>,
     pub(crate) settings: &'m Settings,
+    pub(crate) judged: &'m Judged,
 }
 
 /// A message that is in its mailboxes; in LMTP, perhaps not in all.
@@ -296,7 +301,11 @@ fn recipient(
     Recipient {
         account: account.home.account,
         quota: account.quota,
-        mailbox: MailboxId::INBOX,
+        target: if message.judged.is_junk(accepted) {
+            Target::Junk
+        } else {
+            Target::Mailbox(MailboxId::INBOX)
+        },
         flags: Flags::NONE,
         email: EmailId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
         trace,
@@ -309,9 +318,11 @@ fn recipient(
 /// Our own lines in front of the content, RFC 5321 section 4.4.
 fn prelude(message: &Message<'_>, accepted: &Accepted, trace: TraceId, now: Timestamp) -> Prelude {
     let received = received(message, trace, now);
-    let lines =
-        format!("{}{}{received}", ReturnPath(&message.envelope.reverse_path), DeliveredTo(&accepted.address));
-    Prelude::of_lines(lines.into_bytes())
+    // RFC 8601 section 4: above the Received field of the server that found it.
+    let stamp = message.judged.stamp(accepted, &message.settings.host_name);
+    let return_path = ReturnPath(&message.envelope.reverse_path);
+    let lines = format!("{return_path}{}{stamp}{received}", DeliveredTo(&accepted.address));
+    Prelude { lines: lines.into_bytes(), leave_out: message.judged.leave_out.clone() }
 }
 
 /// How the message came to us.
@@ -321,10 +332,11 @@ pub(crate) fn received(message: &Message<'_>, trace: TraceId, now: Timestamp) ->
         [recipient] => Some(&recipient.forward_path),
         _ => None,
     };
+    let peer_name = message.judged.peer_name();
     let received = Received {
         client_name: &envelope.client.name,
         peer: message.peer,
-        peer_name: None,
+        peer_name: peer_name.as_ref(),
         by: &message.settings.host_name,
         protocol: envelope.protocol,
         tls: message.tls,

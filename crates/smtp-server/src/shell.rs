@@ -26,6 +26,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::answer::Found;
 use crate::budget::Room;
 use crate::isolation::Origin;
+use crate::judge::{Case, Judged, judge};
 use crate::leaving::Leaving;
 use crate::loops::delivered_before;
 use crate::metrics::Reason;
@@ -351,7 +352,7 @@ impl Shell<'_> {
         let hash = ContentHash::of(&received);
         let answer = match self.completed(&mut envelope, received).await {
             Ok(bytes) => {
-                let content = Content { bytes, hash };
+                let content = Content { bytes: Arc::new(bytes), hash };
                 self.answer_content(&envelope, &recipients, &content, deadline).await
             }
             Err(reply) => Answer::Reply(reply),
@@ -406,8 +407,36 @@ impl Shell<'_> {
         {
             return Answer::Reply(Reply::delivery_loop());
         }
-        let delivered = self.deliver(envelope, recipients, content, deadline).await;
-        Answer::Reply(delivered.map_or_else(|reply| reply, |done| done.reply()))
+        Answer::Reply(match self.judged(envelope, recipients, content).await {
+            Ok(judged) => {
+                let delivered = self.deliver(envelope, recipients, content, &judged, deadline).await;
+                delivered.map_or_else(|reply| reply, |done| done.reply())
+            }
+            Err(reply) => reply,
+        })
+    }
+
+    /// Who sent it; the error is the reply if that refuses it.
+    async fn judged(
+        &self,
+        envelope: &Envelope,
+        recipients: &Recipients,
+        content: &Content,
+    ) -> Result<Judged, Reply> {
+        let case = Case {
+            settings: &self.mode.settings,
+            peer: self.origin.peer,
+            envelope,
+            recipients: &recipients.accounts,
+            leaving: &recipients.leaving,
+            content: &content.bytes,
+        };
+        let judged = judge(self.services.judge.as_ref(), &case, &*self.services.clock).await;
+        judged.inspect_err(|reply| {
+            tracing::info!(session = self.number, peer = %self.origin.peer,
+                code = reply.code().number(), "refused for its sender");
+            self.services.isolation.metrics.answered(self.origin.listener, false);
+        })
     }
 
     /// LMTP: a reply for each RCPT.
@@ -426,7 +455,8 @@ impl Shell<'_> {
                 .cloned()
                 .collect(),
         };
-        let by_tenant = self.deliver_by_tenant(envelope, &others, content, deadline).await;
+        let judged = Judged::default();
+        let by_tenant = self.deliver_by_tenant(envelope, &others, content, &judged, deadline).await;
         let reply = |recipient: &Accepted| match loops(&recipient.address) {
             true => Reply::delivery_loop(),
             false => by_tenant.reply_to(recipient),
@@ -454,6 +484,7 @@ impl Shell<'_> {
         envelope: &Envelope,
         recipients: &Recipients,
         content: &Content,
+        judged: &Judged,
         deadline: Instant,
     ) -> ByTenant {
         let mut by_tenant = ByTenant(Vec::new());
@@ -461,7 +492,7 @@ impl Shell<'_> {
         for tenant in receive.chain(recipients.leaving.iter().map(|leaving| leaving.tenant.id)) {
             if by_tenant.of(tenant).is_none() {
                 let its = recipients.of(tenant);
-                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, deadline).await));
+                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, judged, deadline).await));
             }
         }
         by_tenant
@@ -472,6 +503,7 @@ impl Shell<'_> {
         envelope: &Envelope,
         recipients: &Recipients,
         content: &Content,
+        judged: &Judged,
         deadline: Instant,
     ) -> Result<Done, Reply> {
         let account = self.account.clone();
@@ -483,6 +515,7 @@ impl Shell<'_> {
             peer: self.origin.peer,
             tls: self.tls.as_ref(),
             settings: &self.mode.settings,
+            judged,
         };
         let received = timeout_at(deadline, receive(self.services, &message, content)).await;
         let metrics = &self.services.isolation.metrics;

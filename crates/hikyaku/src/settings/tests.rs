@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use hikyaku_sender_auth::dns;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_store::{Location, Options};
 use hikyaku_types::Timestamp;
@@ -10,7 +11,7 @@ use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::section::{Description, Section, Shape};
 use super::written::Written;
-use super::{Finding, Findings, Settings, Surroundings, read};
+use super::{Finding, Findings, ResolverSettings, Settings, Surroundings, read};
 use crate::bounds::Bounds;
 
 /// Noon of 2026-11-24.
@@ -316,7 +317,30 @@ fn defaults_are_those_of_the_program() {
     let settings = right("");
     assert_eq!(settings.bounds, Bounds::default());
     assert_eq!(format!("{:?}", settings.store), format!("{:?}", Options::default()));
+    let ResolverSettings { options, budget } = &settings.resolver;
+    assert_eq!((options, *budget), (&dns::Options::default(), hikyaku_sender_auth::TIME));
     assert!(settings.certificates.is_empty() && !settings.plain_sign_in_without_tls);
+}
+
+#[test]
+fn whom_to_ask_about_names() {
+    let settings = right(
+        "[resolver]\nservers = ['127.0.0.1:5353', '[2001:db8::1]:53']\ndnssec = 'always'\ncache = 100\nbudget = '5s'",
+    );
+    let ResolverSettings { options, budget } = settings.resolver;
+    assert_eq!(options.servers, ["127.0.0.1:5353", "[2001:db8::1]:53"].map(|text| text.parse().unwrap()));
+    assert_eq!((options.validate, options.cache_entries), (dns::Validate::Always, 100));
+    assert_eq!(budget.as_secs(), 5);
+    check(
+        "[resolver]\ntrust_anchors = '/nowhere'",
+        &["5:17: mistake: resolver.trust_anchors: cannot read trust anchors from /nowhere: \
+           No such file or directory (os error 2): write the path of a file with DNSKEY records, or remove it"],
+    );
+    check(
+        "[resolver]\nservers = ['192.0.2.1']",
+        &["5:11: mistake: resolver.servers: this is not an IP address with a port, or a list of them: \
+           write one such as \"0.0.0.0:25\" or [\"192.0.2.1:25\", \"[2001:db8::1]:25\"]"],
+    );
 }
 
 #[test]

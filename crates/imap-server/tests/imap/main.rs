@@ -22,6 +22,7 @@ mod rfc3501;
 mod scram;
 mod script;
 mod search;
+mod search_index;
 mod server;
 mod sessions;
 mod sign_in;

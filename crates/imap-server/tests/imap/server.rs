@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
@@ -34,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) strict: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) authority: CertificateDer<'static>,
+    /// Runs only if the test does it.
+    pub(crate) search: Indexer,
     shutdown: Shutdown,
     listeners: Vec<JoinHandle<()>>,
     /// Sessions that are open.
@@ -71,13 +74,14 @@ impl Server {
         let tls = Mode::new(Start::Tls, Some(acceptor));
         let directory = directory(&mail);
         let services = services(&mail, &directory);
+        let search = services.search.clone();
         let shutdown = Shutdown::new();
         let sessions = watch::Sender::new(0);
         let listen =
             |mode| mail.block_on(listen(change(mode), services.clone(), shutdown.ending(), sessions.clone()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
         let listeners = vec![one, two, three];
-        Self { mail, directory, clear, strict, tls, authority, shutdown, listeners, sessions }
+        Self { mail, directory, clear, strict, tls, authority, search, shutdown, listeners, sessions }
     }
 
     /// A client that has read the greeting.
@@ -164,6 +168,7 @@ async fn listen(
 
 fn services(mail: &TestStore, directory: &TestDirectory) -> Services {
     Services {
+        search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
         directory: Arc::clone(&directory.directory),

@@ -320,6 +320,22 @@ impl Reply {
         with_status(550, 7, 1, &format!("You may not send with this address in {field}"))
     }
 
+    /// 550: the author's domain asks to refuse what nobody vouches for (DMARC), RFC 7372
+    /// section 3.3.
+    pub fn author_refuses(domain: &str) -> Self {
+        with_status(550, 7, 26, &format!("{domain} asks to refuse mail in its name that fails DMARC"))
+    }
+
+    /// 451: DNS did not answer, and the author's domain asks to refuse (RFC 3463, X.4.3).
+    pub fn author_not_known_now() -> Self {
+        with_status(451, 4, 3, "DNS does not answer who sent this, try again later")
+    }
+
+    /// 554: more than a reader could be kept from seeing.
+    pub fn too_many_results() -> Self {
+        with_status(554, 6, 0, "Too many Authentication-Results fields")
+    }
+
     /// 554: the message was delivered to this recipient before.
     pub fn delivery_loop() -> Self {
         with_status(554, 4, 6, "Routing loop: this message was delivered to its recipient before")

@@ -3,6 +3,7 @@
 mod elsewhere;
 mod extensions;
 mod isolation;
+mod judge;
 mod lmtp;
 mod rig;
 mod scram;

@@ -7,13 +7,13 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use hikyaku_directory::Kind as Object;
-use hikyaku_mailstore::{KeyCleaner, MailboxId, Prelude, Quota, account, email, entry};
+use hikyaku_mailstore::{KeyCleaner, MailboxId, Prelude, Quota, Role, account, email, entry, mailbox};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_queue::{Administration, Filter, Item};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
-use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, serve};
+use hikyaku_smtp_server::{Isolation, Judge, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
 use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, set};
 use hikyaku_types::{Actor, Address, NodeId, RisingIds, TenantId, TraceId};
@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) line_ends: LineEnds,
     /// Of every account.
     pub(crate) quota: Quota,
+    /// Asks who sent mail.
+    pub(crate) judge: Option<Arc<Judge>>,
 }
 
 impl Default for Setup {
@@ -56,6 +58,7 @@ impl Default for Setup {
             deadlines: Deadlines::default(),
             line_ends: LineEnds::Normalise,
             quota: Quota(None),
+            judge: None,
         }
     }
 }
@@ -138,9 +141,28 @@ impl Server {
 
     /// Every message of an account's INBOX as a reader gets it, in the order of UIDs.
     pub(crate) fn inbox(&self, address: &str) -> Vec<String> {
+        self.messages(address, MailboxId::INBOX)
+    }
+
+    /// The same of its mailbox for junk.
+    pub(crate) fn junk(&self, address: &str) -> Vec<String> {
+        self.messages(address, self.junk_id(address))
+    }
+
+    pub(crate) fn delete_junk(&self, address: &str) {
+        let junk = self.junk_id(address);
+        self.mail.write_as(home(address), move |tx| mailbox::delete(tx, junk)).unwrap();
+    }
+
+    fn junk_id(&self, address: &str) -> MailboxId {
+        let all = self.mail.read_as(home(address), |tx| mailbox::list(tx, MailboxId::ROOT, 100)).unwrap();
+        all.iter().find(|mailbox| mailbox.role == Role::Junk).expect("there is one").id
+    }
+
+    fn messages(&self, address: &str, mailbox: MailboxId) -> Vec<String> {
         let home = home(address);
         let mail = &self.mail;
-        let entries = mail.read_as(home, |tx| entry::entries(tx, MailboxId::INBOX, 0, 500)).unwrap();
+        let entries = mail.read_as(home, move |tx| entry::entries(tx, mailbox, 0, 500)).unwrap();
         let message = |entry: &hikyaku_mailstore::Entry| {
             let id = entry.email;
             let found = mail.read_as(home, move |tx| email::emails(tx, &[id])).unwrap().remove(0);
@@ -295,6 +317,7 @@ fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, ids: Ris
             usize::try_from(setup.size_bytes).unwrap(),
             Metrics::default(),
         )),
+        judge: setup.judge.clone(),
     }
 }
 
