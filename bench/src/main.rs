@@ -8,6 +8,7 @@ mod access;
 mod flood;
 mod mail;
 mod measure;
+mod peers;
 mod store;
 
 use clap::Parser;
