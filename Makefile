@@ -51,6 +51,6 @@ fuzz: ## every fuzz target for SECONDS each (60)
 	@scripts/install fuzz
 	scripts/fuzz all $(SECONDS)
 
-bench: ## measure PART (store, flood)
+bench: ## measure PART (store, flood, imap)
 	@scripts/install run
 	cargo run --locked --release -p hikyaku-bench -- $(PART)

@@ -6,6 +6,7 @@
 
 mod access;
 mod flood;
+mod imap;
 mod mail;
 mod measure;
 mod peers;
@@ -22,6 +23,8 @@ enum Part {
     Store(store::Arguments),
     /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
     Flood(flood::Arguments),
+    /// What IMAP clients ask of a large mailbox, beside Dovecot.
+    Imap(imap::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -29,5 +32,6 @@ fn main() -> anyhow::Result<()> {
         Part::Access(arguments) => access::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
+        Part::Imap(arguments) => imap::run(&arguments),
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hikyaku_imap_server::{Bounds, Versions};
 use hikyaku_directory::{CacheSizes, Directory, Passwords};
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_smtp_server::{Isolation, Limits, Services};
@@ -116,6 +117,7 @@ impl Installation {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            versions: Arc::new(Versions::new(Bounds::default())),
         }
     }
 }

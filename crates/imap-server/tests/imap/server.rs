@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hikyaku_directory::Directory;
-use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_imap_server::{Bounds, Mode, Services, Start, Versions, serve};
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
@@ -131,6 +131,7 @@ fn services(mail: &TestStore) -> Services {
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock: Arc::new(ManualClock::at(mail.clock.now())),
         random: Arc::new(SeededRandom::new(8)),
+        versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60 })),
     }
 }
 
