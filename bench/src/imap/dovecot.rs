@@ -67,6 +67,10 @@ impl Server for Theirs {
         Ok(())
     }
 
+    fn settle(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn folder(&self) -> &Path {
         &self.folder
     }

@@ -1,16 +1,18 @@
 //! Our server, in a process of its own over a store in a folder.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hikyaku_directory::PasswordHash;
-use hikyaku_imap_server::{Bounds, Mode, Services, Start, Versions, serve as serve_imap};
-use hikyaku_mailstore::{MessageHash, Threading, deliver};
+use hikyaku_imap_server::{
+    Bounds, Mode, Packer, Services, Start, Versions, pack_mailbox, serve as serve_imap,
+};
+use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::{AccountHome, Location, Options};
 use hikyaku_testkit::{SeededRandom, TestDirectory, TestStore, scratch_dir};
@@ -83,6 +85,7 @@ fn fill_step(
 pub(crate) struct Ours {
     child: Child,
     stdin: Option<ChildStdin>,
+    told: Lines<BufReader<ChildStdout>>,
     address: SocketAddr,
     pub(crate) tls: SocketAddr,
     folder: PathBuf,
@@ -97,10 +100,10 @@ impl Ours {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().context("a pipe")?).lines();
-        let mut address = || anyhow::Ok(lines.next().context("it ended")??.parse::<SocketAddr>()?);
+        let mut told = BufReader::new(child.stdout.take().context("a pipe")?).lines();
+        let mut address = || anyhow::Ok(told.next().context("it ended")??.parse::<SocketAddr>()?);
         let (address, tls) = (address()?, address()?);
-        Ok(Self { stdin: child.stdin.take(), child, address, tls, folder: folder.to_owned() })
+        Ok(Self { stdin: child.stdin.take(), child, told, address, tls, folder: folder.to_owned() })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -124,6 +127,12 @@ impl Server for Ours {
         Ok(())
     }
 
+    fn settle(&mut self) -> anyhow::Result<()> {
+        self.stdin.as_mut().context("a pipe")?.write_all(b"pack\n")?;
+        self.told.next().context("it ended")??;
+        Ok(())
+    }
+
     fn folder(&self) -> &Path {
         &self.folder
     }
@@ -140,7 +149,7 @@ impl Drop for Ours {
 pub(crate) const AUTHORITY: &str = "authority.der";
 
 /// Serves the store of a folder until standard input ends; its addresses, without and with
-/// TLS, are told on standard output.
+/// TLS, are told on standard output. At each line it packs what there is to pack.
 pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
     let store = open(folder);
     let (acceptor, authority) = certificates()?;
@@ -160,12 +169,27 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     })?;
-    std::io::stdin().read_to_end(&mut Vec::new())?;
+    for line in std::io::stdin().lines() {
+        line?;
+        pack(&store)?;
+        println!("packed");
+    }
     store.store.close();
     Ok(())
 }
 
+/// Does at once what the packer does behind the sessions.
+fn pack(store: &TestStore) -> anyhow::Result<()> {
+    for home in [large(), idle()] {
+        let work = pack_mailbox(&store.store, &store.content, home, MailboxId::INBOX, pack::MOST);
+        store.block_on(work)?;
+    }
+    Ok(())
+}
+
 async fn services(store: &TestStore) -> Services {
+    let (packer, packing) = Packer::new(Arc::clone(&store.store), Arc::clone(&store.content), pack::MOST);
+    tokio::spawn(packing);
     let directory = TestDirectory::new(store);
     directory.tenant(large().tenant, None).await;
     directory.domain(large().tenant, "example.org").await;
@@ -179,6 +203,7 @@ async fn services(store: &TestStore) -> Services {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         versions: Arc::new(Versions::new(Bounds::default())),
+        packer,
     }
 }
 

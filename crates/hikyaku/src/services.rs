@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hikyaku_imap_server::{Bounds, Versions};
 use hikyaku_directory::{CacheSizes, Directory, Passwords};
+use hikyaku_imap_server::{Bounds, Packer, Versions};
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_smtp_server::{Isolation, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
@@ -109,7 +109,11 @@ impl Installation {
 
 impl Installation {
     /// What IMAP sessions work with.
+    /// Must be called inside the runtime: it starts the packing of mailboxes.
     pub(crate) fn imap(&self, directory: Arc<Directory>) -> hikyaku_imap_server::Services {
+        let (packer, packing) =
+            Packer::new(Arc::clone(&self.store), Arc::clone(&self.content), hikyaku_mailstore::pack::MOST);
+        tokio::spawn(packing);
         hikyaku_imap_server::Services {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
@@ -118,6 +122,7 @@ impl Installation {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             versions: Arc::new(Versions::new(Bounds::default())),
+            packer,
         }
     }
 }

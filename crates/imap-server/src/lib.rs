@@ -25,6 +25,7 @@ mod facts;
 mod history;
 mod mailboxes;
 mod matching;
+mod packs;
 mod selected;
 mod session;
 mod shell;
@@ -40,6 +41,7 @@ use hikyaku_net::{Connection, TlsAcceptor};
 use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Random, RisingIds};
 
+pub use crate::packs::{Packer, pack_mailbox};
 pub use crate::versions::{Bounds, Versions};
 
 /// What sessions work with.
@@ -59,6 +61,8 @@ pub struct Services {
     pub random: Arc<dyn Random>,
     /// Entries of large mailboxes in memory.
     pub versions: Arc<Versions>,
+    /// Makes packs of what was listed without them.
+    pub packer: Packer,
 }
 
 /// When TLS begins on a listener.

@@ -129,11 +129,8 @@ impl Versions {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.now += 1;
         let used = kept.now;
-        let place = kept.mailboxes.entry(key).or_insert_with(|| Place {
-            turn: Arc::default(),
-            version: None,
-            used,
-        });
+        let place =
+            kept.mailboxes.entry(key).or_insert_with(|| Place { turn: Arc::default(), version: None, used });
         place.used = used;
         (Arc::clone(&place.turn), place.version.clone())
     }

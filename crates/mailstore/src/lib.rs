@@ -27,6 +27,7 @@ pub mod entry;
 pub mod flags;
 mod keys;
 pub mod mailbox;
+pub mod pack;
 mod prelude;
 mod schema;
 mod thread;

@@ -41,7 +41,7 @@ mod value;
 
 pub use content::{
     Attached, Content, ContentError, DEDUP_FROM, INLINE_UP_TO, Placement, Prepared, SCHEMA as CONTENT_SCHEMA,
-    attach, decode, placement, platform_secret, release, share,
+    attach, decode, encode, placement, platform_secret, release, share,
 };
 pub use dialect::Dialect;
 pub use error::{NotFound, StoreError};

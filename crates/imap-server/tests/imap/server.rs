@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hikyaku_directory::Directory;
-use hikyaku_imap_server::{Bounds, Mode, Services, Start, Versions, serve};
+use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
@@ -21,6 +21,8 @@ use crate::script;
 pub(crate) const MESSAGE_BYTES: u64 = 100_000;
 /// So many mistakes are answered; the next one ends the session.
 pub(crate) const ERRORS: u32 = 10;
+/// Messages of a pack: few, so that small mailboxes have some.
+const PACK: u16 = 4;
 /// What ann may store.
 const QUOTA: u64 = 3_000_000;
 
@@ -32,7 +34,7 @@ pub(crate) struct Server {
     pub(crate) tls: SocketAddr,
     pub(crate) authority: CertificateDer<'static>,
     shutdown: Shutdown,
-    listeners: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 pub(crate) fn ann() -> AccountHome {
@@ -54,11 +56,11 @@ impl Server {
         };
         let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
         let tls = Mode::new(Start::Tls, Some(acceptor));
-        let services = services(&mail);
+        let (services, packing) = services(&mail);
         let shutdown = Shutdown::new();
         let listen = |mode| mail.block_on(listen(mode, services.clone(), shutdown.ending()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
-        Self { mail, clear, strict, tls, authority, shutdown, listeners: vec![one, two, three] }
+        Self { mail, clear, strict, tls, authority, shutdown, tasks: vec![one, two, three, packing] }
     }
 
     /// A client that has read the greeting.
@@ -100,8 +102,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.begin();
-        for listener in self.listeners.drain(..) {
-            self.mail.block_on(listener).expect("the listener does not panic");
+        for task in self.tasks.drain(..) {
+            self.mail.block_on(task).expect("listeners and packer do not panic");
         }
         if !std::thread::panicking() {
             assert_eq!(self.mail.problems(), Vec::<String>::new());
@@ -122,8 +124,9 @@ async fn listen(mode: Mode, services: Services, ending: Ending) -> (SocketAddr, 
     (address, tokio::spawn(run))
 }
 
-fn services(mail: &TestStore) -> Services {
-    Services {
+fn services(mail: &TestStore) -> (Services, JoinHandle<()>) {
+    let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), PACK);
+    let services = Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
         directory: directory(mail),
@@ -132,7 +135,9 @@ fn services(mail: &TestStore) -> Services {
         clock: Arc::new(ManualClock::at(mail.clock.now())),
         random: Arc::new(SeededRandom::new(8)),
         versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60 })),
-    }
+        packer,
+    };
+    (services, mail.block_on(async { tokio::spawn(packing) }))
 }
 
 fn directory(mail: &TestStore) -> Arc<Directory> {
