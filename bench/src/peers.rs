@@ -3,12 +3,12 @@
 //!
 //! Everything that a peer starts ends with it: it is the first process of a namespace.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -44,16 +44,21 @@ impl Peer {
     }
 
     fn wait_for(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = self.0.try_wait()? {
-                bail!("it ended with {status}: see its .out file");
-            }
-            ensure!(Instant::now() < end, "nobody listens on {address}");
-            std::thread::sleep(PAUSE);
-        }
-        Ok(())
+        wait_for(&mut self.0, address)
     }
+}
+
+/// Waits until somebody listens there, or the process that should has ended.
+pub(crate) fn wait_for(process: &mut Child, address: SocketAddr) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect(address).is_err() {
+        if let Some(status) = process.try_wait()? {
+            bail!("it ended with {status}");
+        }
+        ensure!(Instant::now() < end, "nobody listens on {address}");
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 impl Drop for Peer {
@@ -80,43 +85,30 @@ fn name_of<'a>(command: &[&'a str]) -> &'a str {
 }
 
 /// A port of loopback that is free now.
-fn free_port() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
-}
-
-/// How a password stands in Dovecot's file of users.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Scheme {
-    Plain,
-    /// The password is given as its hash: `$argon2id$v=19$…`.
-    Argon2id,
 }
 
 /// Dovecot: IMAP and LMTP, mail as sdbox.
 pub(crate) struct Dovecot {
     pub(crate) peer: Peer,
     pub(crate) imap: SocketAddr,
-    pub(crate) lmtp: SocketAddr,
 }
 
-/// Where Dovecot takes LMTP beside its port, in the folder that it shares with Postfix.
-pub(crate) const LMTP_SOCKET: &str = "lmtp.socket";
+/// Where Dovecot takes LMTP, in the folder that it shares with Postfix.
+const LMTP_SOCKET: &str = "lmtp.socket";
 
 impl Dovecot {
-    /// Starts it in this folder, for users with these names and passwords. Their mail is in
-    /// `mail/NAME` of the folder.
+    /// Starts it in this folder, for users with these names and passwords, each with its
+    /// scheme: `{PLAIN}secret`, `{ARGON2ID}$argon2id$v=19$…`. Mail is in `mail/NAME` of the
+    /// folder.
     pub(crate) fn start(
         folder: &Path,
-        scheme: Scheme,
         users: impl IntoIterator<Item = (String, String)>,
     ) -> anyhow::Result<Self> {
-        let scheme = match scheme {
-            Scheme::Plain => "PLAIN",
-            Scheme::Argon2id => "ARGON2ID",
-        };
         let mut lines = String::new();
         for (name, password) in users {
-            writeln!(lines, "{name}:{{{scheme}}}{password}:::::")?;
+            writeln!(lines, "{name}:{password}:::::")?;
         }
         fs::write(folder.join("users"), lines)?;
         for name in ["mail", "home"] {
@@ -125,19 +117,17 @@ impl Dovecot {
             // Its processes give up root for a user of the tree, whose number is its own.
             fs::set_permissions(&path, fs::Permissions::from_mode(0o777))?;
         }
-        let (imap, lmtp) = (free_port()?, free_port()?);
-        fs::write(folder.join("dovecot.conf"), dovecot_settings(imap.port(), lmtp.port()))?;
+        let imap = free_port()?;
+        fs::write(folder.join("dovecot.conf"), dovecot_settings(imap.port()))?;
         let mut peer = Peer::start(folder, &["/usr/sbin/dovecot", "-F", "-c", "/scratch/dovecot.conf"])?;
-        for address in [imap, lmtp] {
-            peer.wait_for(address).context("Dovecot")?;
-        }
-        Ok(Self { peer, imap, lmtp })
+        peer.wait_for(imap).context("Dovecot")?;
+        Ok(Self { peer, imap })
     }
 }
 
 /// What stands in no settings file as shipped: ports, users, where mail is, and no TLS. The
 /// limits are those that a load from one address needs.
-fn dovecot_settings(imap: u16, lmtp: u16) -> String {
+fn dovecot_settings(imap: u16) -> String {
     format!(
         "base_dir = /scratch/dovecot-run
 state_dir = /scratch/dovecot-state
@@ -173,11 +163,117 @@ service lmtp {{
   unix_listener /scratch/{LMTP_SOCKET} {{
     mode = 0666
   }}
-  inet_listener lmtp {{
-    address = 127.0.0.1
-    port = {lmtp}
-  }}
 }}
 "
     )
+}
+
+/// Postfix that takes mail for virtual mailboxes and hands it to Dovecot by LMTP.
+pub(crate) struct Postfix {
+    pub(crate) peer: Peer,
+    pub(crate) smtp: SocketAddr,
+}
+
+impl Postfix {
+    /// Starts it in Dovecot's folder, for these addresses. `milter`: who sees each message.
+    pub(crate) fn start(
+        folder: &Path,
+        addresses: &[String],
+        milter: Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
+        let smtp = free_port()?;
+        let settings = folder.join("postfix");
+        fs::create_dir_all(&settings)?;
+        fs::write(settings.join("main.cf"), postfix_settings(addresses, milter))?;
+        fs::write(settings.join("master.cf"), format!("{smtp} inet n - n - - smtpd\n{POSTFIX_SERVICES}"))?;
+        let lines: String = addresses.iter().map(|address| format!("{address} there\n")).collect();
+        fs::write(folder.join("recipients"), lines)?;
+        Peer::run(folder, &["/bin/sh", "-ec", POSTFIX_FOLDERS])?;
+        let master = ["/usr/lib/postfix/sbin/master", "-i", "-c", "/scratch/postfix"];
+        let mut peer = Peer::start(folder, &master)?;
+        peer.wait_for(smtp).context("Postfix")?;
+        Ok(Self { peer, smtp })
+    }
+}
+
+fn postfix_settings(addresses: &[String], milter: Option<SocketAddr>) -> String {
+    let domains: BTreeSet<&str> =
+        addresses.iter().filter_map(|address| Some(address.split_once('@')?.1)).collect();
+    let domains = Vec::from_iter(domains).join(" ");
+    let milter = milter.map(|address| format!("smtpd_milters = inet:{address}\n")).unwrap_or_default();
+    format!(
+        "compatibility_level = 3.6
+queue_directory = /scratch/queue
+data_directory = /scratch/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = peer.example
+mydestination =
+alias_maps =
+mynetworks = 127.0.0.0/8
+virtual_mailbox_domains = {domains}
+virtual_mailbox_maps = texthash:/scratch/recipients
+virtual_transport = lmtp:unix:/scratch/{LMTP_SOCKET}
+{milter}"
+    )
+}
+
+/// Those of the services in `master.cf` as shipped that this mail passes.
+const POSTFIX_SERVICES: &str = "\
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+lmtp unix - - n - - lmtp
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+";
+
+/// What its package makes when it is installed.
+const POSTFIX_FOLDERS: &str = "cd /scratch
+mkdir data queue
+cd queue
+mkdir active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace
+chown postfix ../data active bounce corrupt defer deferred flush hold incoming private saved trace
+chown postfix:postdrop maildrop public
+chmod 730 maildrop
+chmod 710 public
+chmod 700 private";
+
+/// OpenDKIM that verifies, with public keys from a file: it asks no DNS.
+pub(crate) struct OpenDkim {
+    pub(crate) peer: Peer,
+    pub(crate) milter: SocketAddr,
+}
+
+impl OpenDkim {
+    /// `keys`: owner name and text of each key record.
+    pub(crate) fn start(folder: &Path, keys: &[(String, String)]) -> anyhow::Result<Self> {
+        let milter = free_port()?;
+        let lines: String = keys.iter().map(|(name, text)| format!("{name} {text}\n")).collect();
+        fs::write(folder.join("keys"), lines)?;
+        let settings = format!(
+            "Mode v
+Background no
+UserID opendkim
+Socket inet:{}@127.0.0.1
+TestPublicKeys /scratch/keys
+",
+            milter.port()
+        );
+        fs::write(folder.join("opendkim.conf"), settings)?;
+        let mut peer = Peer::start(folder, &["/usr/sbin/opendkim", "-f", "-x", "/scratch/opendkim.conf"])?;
+        peer.wait_for(milter).context("OpenDKIM")?;
+        Ok(Self { peer, milter })
+    }
 }

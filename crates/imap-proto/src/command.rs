@@ -133,6 +133,8 @@ pub enum Command {
     GetQuotaRoot(MailboxName),
     /// RFC 4978: DEFLATE, in capitals.
     Compress(String),
+    /// RFC 8437
+    Unauthenticate,
 }
 
 impl Command {
@@ -205,6 +207,7 @@ impl Command {
                 put_astring(out, root.as_bytes());
             }
             Self::GetQuotaRoot(mailbox) => print_with_mailbox(out, "GETQUOTAROOT", mailbox, dialect),
+            Self::Unauthenticate => put(out, "UNAUTHENTICATE"),
             Self::Compress(mechanism) => put(out, format_args!("COMPRESS {mechanism}")),
         }
     }

@@ -13,6 +13,7 @@
 pub mod capability;
 pub mod command;
 pub mod date;
+pub mod deflate;
 pub mod flag;
 pub mod framer;
 pub mod mailbox;

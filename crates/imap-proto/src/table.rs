@@ -111,6 +111,7 @@ bare! {
     unselect Unselect;
     idle Idle;
     namespace Namespace;
+    unauthenticate Unauthenticate;
 }
 
 macro_rules! rows {
@@ -148,6 +149,7 @@ pub static TABLE: &[Row] = rows! {
     "GETQUOTA"     SIGNED_IN      May      c::get_quota;
     "GETQUOTAROOT" SIGNED_IN      May      c::get_quota_root;
     "COMPRESS"     SIGNED_IN      May      c::compress;
+    "UNAUTHENTICATE" SIGNED_IN    May      unauthenticate;
 
     "CHECK"        SELECTED       May      check;
     "CLOSE"        SELECTED       May      close;

@@ -8,6 +8,7 @@ mod expunge;
 mod fetch;
 mod list;
 mod quota;
+pub(crate) mod scram;
 mod search;
 mod select;
 mod simple;
@@ -72,15 +73,14 @@ pub(crate) async fn run(
         Command::Copy(copy) => return copy::copy(session, &copy).await,
         Command::Move(copy) => return copy::move_messages(session, row, &copy).await,
 
-        // The shell does these; the others are not announced.
+        // The shell does these.
         Command::Logout
         | Command::StartTls
         | Command::Authenticate(_)
         | Command::Login(_)
+        | Command::Compress(_)
+        | Command::Unauthenticate
         | Command::Idle => Ok(()),
-        Command::Compress(_) => {
-            return Err(StatusResponse::bad(&hikyaku_imap_proto::table::Reason::UnknownCommand).into());
-        }
     }?;
     Ok(StatusResponse::completed(row))
 }

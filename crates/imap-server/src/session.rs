@@ -23,7 +23,8 @@ use crate::{Mode, Services};
 #[rustfmt::skip]
 const SERVED: &[Capability] = &[
     Capability::Imap4Rev1, Capability::Imap4Rev2, Capability::LiteralPlus, Capability::SaslIr, Capability::Id, Capability::Enable,
-    Capability::StartTls, Capability::LoginDisabled, Capability::AuthPlain, Capability::Idle,
+    Capability::StartTls, Capability::LoginDisabled, Capability::AuthPlain,
+    Capability::AuthScram256, Capability::AuthScram256Plus, Capability::Idle,
     Capability::Namespace, Capability::Children, Capability::UidPlus, Capability::Unselect, Capability::Move,
     Capability::SpecialUse, Capability::CreateSpecial, Capability::ListExtended, Capability::ListStatus,
     Capability::StatusSize, Capability::ESearch, Capability::SearchRes, Capability::Within,
@@ -31,7 +32,7 @@ const SERVED: &[Capability] = &[
     Capability::AppendLimit, Capability::ObjectId, Capability::Preview, Capability::SaveDate,
     Capability::Utf8Accept, Capability::Sort, Capability::SortDisplay, Capability::ESort,
     Capability::ThreadRefs, Capability::ThreadSubject, Capability::Quota, Capability::QuotaStorage,
-    Capability::QuotaMessage,
+    Capability::QuotaMessage, Capability::Unauthenticate, Capability::CompressDeflate,
 ];
 
 /// Why a command has no OK.
@@ -124,6 +125,10 @@ pub(crate) struct Session<'s> {
     pub(crate) dialect: Dialect,
     pub(crate) enabled: Enabled,
     pub(crate) has_tls: bool,
+    /// What a sign-in can be bound to.
+    pub(crate) exporter: Option<[u8; 32]>,
+    /// Is SCRAM the choice of any tenant?
+    pub(crate) offers_scram: bool,
 }
 
 impl Session<'_> {
@@ -147,6 +152,9 @@ impl Session<'_> {
         let begins_tls = moment.starttls && !moment.signed_in;
         let is_told = |capability: &Capability| match capability {
             Capability::StartTls => begins_tls,
+            Capability::CompressDeflate if self.wire.is_compressed() => false,
+            Capability::AuthScram256Plus if self.exporter.is_none() => false,
+            Capability::AuthScram256 | Capability::AuthScram256Plus if !self.offers_scram => false,
             other => SERVED.contains(other) && other.when().is(moment),
         };
         Capability::ALL.iter().copied().filter(is_told).collect()
@@ -154,6 +162,14 @@ impl Session<'_> {
 
     pub(crate) fn may_sign_in(&self) -> bool {
         self.has_tls || self.mode.plain_sign_in_without_tls
+    }
+
+    /// Forgets who signed in and all that depends on it (RFC 8437 section 3).
+    pub(crate) fn sign_out(&mut self) {
+        self.account = None;
+        self.selected = None;
+        self.enabled = Enabled::default();
+        self.dialect = self.enabled.dialect();
     }
 
     /// The account that signed in; the table lets no other command come here.

@@ -4,6 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hikyaku_imap_proto::command::Secret;
 use hikyaku_imap_proto::framer::{Event, Limits, Refusal};
 use hikyaku_imap_proto::response::{StatusResponse, continuation};
@@ -14,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cmd;
 use crate::cmd::enable::Enabled;
+use crate::cmd::scram;
 use crate::selected::sync;
 use crate::session::{Failure, Outcome, Session};
 use crate::wire::Wire;
@@ -32,6 +35,8 @@ enum Pending {
     Idle(Tag),
     /// To AUTHENTICATE PLAIN.
     Authenticate(Tag),
+    /// To AUTHENTICATE by SCRAM.
+    Scram(Tag, scram::Awaits),
 }
 
 /// An event of the framer, without its borrows.
@@ -45,6 +50,14 @@ enum Step {
     /// Bytes of a message were put aside.
     Nothing,
     Close,
+}
+
+/// What becomes of the connection behind a command.
+enum Then {
+    GoOn,
+    StartTls,
+    Compress,
+    EndCompression,
 }
 
 /// Why the loop ends.
@@ -85,6 +98,8 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         dialect: Dialect::SevenBit,
         enabled: Enabled::default(),
         has_tls: false,
+        exporter: None,
+        offers_scram: services.directory.offers_scram().await,
     };
     let mut shell = Shell {
         session,
@@ -127,12 +142,12 @@ impl Shell<'_> {
             start = end - input.len();
             match step {
                 Some(Step::Command(request)) => {
-                    let begins_tls = self.command(request, &mut framer).await?;
-                    if begins_tls {
-                        // What came in clear behind STARTTLS is nobody's word.
+                    let then = self.command(request, &mut framer).await?;
+                    if !matches!(then, Then::GoOn) {
+                        let came = buffer.get(start..end).unwrap_or_default();
+                        self.change_stream(then, came).await?;
                         framer = Framer::new(Limits::new(self.session.mode.message_bytes));
                         (start, end) = (0, 0);
-                        self.start_tls().await?;
                     }
                 }
                 Some(step) => self.other(step, &mut framer).await?,
@@ -190,7 +205,7 @@ impl Shell<'_> {
                 self.refusal = Some(answer);
                 Ok(())
             }
-            Step::Line(line) => self.line(&line).await,
+            Step::Line(line) => self.line(&line, framer).await,
             Step::Refused(tag, refusal) => {
                 let answer = self.refusal.take().unwrap_or_else(|| StatusResponse::refused(refusal));
                 self.messages.clear();
@@ -206,18 +221,18 @@ impl Shell<'_> {
         Ok(self.session.wire.flush().await?)
     }
 
-    /// Carries out a command. True if TLS must begin now.
+    /// Carries out a command.
     async fn command(
         &mut self,
         request: Result<Request, RequestError>,
         framer: &mut Framer,
-    ) -> Result<bool, End> {
+    ) -> Result<Then, End> {
         let Request { tag, row, command } = match request {
             Ok(request) => request,
             Err(error) => {
                 self.messages.clear();
                 self.mistake(error.tag.as_ref(), &StatusResponse::bad(&error.reason))?;
-                return Ok(false);
+                return Ok(Then::GoOn);
             }
         };
         match command {
@@ -228,14 +243,18 @@ impl Shell<'_> {
                 self.sync(Expunge::May).await?;
             }
             Command::Authenticate(authenticate) => {
-                if authenticate.mechanism != "PLAIN" {
+                if let Some(mechanism) = scram::mechanism(&self.session, &authenticate.mechanism) {
+                    let awaits = scram::Awaits::Name(mechanism);
+                    match authenticate.initial_response {
+                        Some(message) => self.scram(tag, awaits, &message.0, framer).await?,
+                        None => self.challenge("", Pending::Scram(tag, awaits), framer),
+                    }
+                } else if authenticate.mechanism != "PLAIN" {
                     self.answer(&tag, Ok(StatusResponse::unknown_mechanism()))?;
                 } else if let Some(response) = authenticate.initial_response {
                     self.authenticate(&tag, &response).await?;
                 } else {
-                    framer.expect_line();
-                    continuation(&mut self.session.wire.out, "");
-                    self.pending = Pending::Authenticate(tag);
+                    self.challenge("", Pending::Authenticate(tag), framer);
                 }
             }
             Command::Login(login) => {
@@ -248,7 +267,24 @@ impl Shell<'_> {
                 } else {
                     StatusResponse::begin_tls().tagged(&mut self.session.wire.out, &tag);
                     self.session.wire.flush().await?;
-                    return Ok(true);
+                    return Ok(Then::StartTls);
+                }
+            }
+            Command::Compress(mechanism) => {
+                if mechanism != "DEFLATE" {
+                    self.mistake(Some(&tag), &StatusResponse::unknown_compression())?;
+                } else if self.session.wire.is_compressed() {
+                    self.answer(&tag, Ok(StatusResponse::compression_active()))?;
+                } else {
+                    self.answer(&tag, Ok(StatusResponse::begin_compression()))?;
+                    return Ok(Then::Compress);
+                }
+            }
+            Command::Unauthenticate => {
+                self.session.sign_out();
+                self.answer(&tag, Ok(StatusResponse::signed_out(self.session.capabilities())))?;
+                if self.session.wire.is_compressed() {
+                    return Ok(Then::EndCompression);
                 }
             }
             Command::Logout => {
@@ -265,11 +301,49 @@ impl Shell<'_> {
                 self.answer(&tag, outcome)?;
             }
         }
-        Ok(false)
+        Ok(Then::GoOn)
+    }
+
+    /// Goes on under TLS or compression, or without the latter. `came` was read behind the
+    /// command that asked for it.
+    async fn change_stream(&mut self, then: Then, came: &[u8]) -> Result<(), End> {
+        match then {
+            Then::GoOn => Ok(()),
+            // What came in clear behind STARTTLS is nobody's word.
+            Then::StartTls => self.start_tls().await,
+            Then::Compress => Ok(self.session.wire.compress(came).await?),
+            // RFC 8437 section 4.1: nothing behind UNAUTHENTICATE is compressed.
+            Then::EndCompression if !came.is_empty() => Err(End::Lost(io::ErrorKind::InvalidData.into())),
+            Then::EndCompression => Ok(self.session.wire.end_compression().await?),
+        }
+    }
+
+    /// Asks for a line more, which belongs to `pending`.
+    fn challenge(&mut self, text: &str, pending: Pending, framer: &mut Framer) {
+        framer.expect_line();
+        continuation(&mut self.session.wire.out, &STANDARD.encode(text));
+        self.pending = pending;
+    }
+
+    /// A message of SCRAM.
+    async fn scram(
+        &mut self,
+        tag: Tag,
+        awaits: scram::Awaits,
+        message: &[u8],
+        framer: &mut Framer,
+    ) -> Result<(), End> {
+        match scram::step(&mut self.session, awaits, message).await {
+            scram::Next::Challenge(text, awaits) => {
+                self.challenge(&text, Pending::Scram(tag, awaits), framer);
+                Ok(())
+            }
+            scram::Next::End(outcome) => self.signed_in(&tag, outcome),
+        }
     }
 
     /// A line of IDLE or AUTHENTICATE.
-    async fn line(&mut self, line: &[u8]) -> Result<(), End> {
+    async fn line(&mut self, line: &[u8], framer: &mut Framer) -> Result<(), End> {
         match std::mem::replace(&mut self.pending, Pending::Command) {
             Pending::Idle(tag) => {
                 if line.eq_ignore_ascii_case(b"DONE") {
@@ -279,15 +353,17 @@ impl Shell<'_> {
                     self.mistake(Some(&tag), &StatusResponse::expected_done())
                 }
             }
-            Pending::Authenticate(tag) => {
-                if line == b"*" {
-                    return self.answer(&tag, Ok(StatusResponse::authentication_cancelled()));
-                }
-                match Secret::from_base64(line) {
-                    Some(response) => self.authenticate(&tag, &response).await,
-                    None => self.mistake(Some(&tag), &StatusResponse::authentication_malformed()),
-                }
+            Pending::Authenticate(tag) | Pending::Scram(tag, _) if line == b"*" => {
+                self.answer(&tag, Ok(StatusResponse::authentication_cancelled()))
             }
+            Pending::Scram(tag, awaits) => match Secret::from_base64(line) {
+                Some(message) => self.scram(tag, awaits, &message.0, framer).await,
+                None => self.mistake(Some(&tag), &StatusResponse::authentication_malformed()),
+            },
+            Pending::Authenticate(tag) => match Secret::from_base64(line) {
+                Some(response) => self.authenticate(&tag, &response).await,
+                None => self.mistake(Some(&tag), &StatusResponse::authentication_malformed()),
+            },
             Pending::Command => Ok(()),
         }
     }
@@ -391,7 +467,7 @@ impl Shell<'_> {
 
     async fn start_tls(&mut self) -> Result<(), End> {
         let acceptor = self.session.mode.tls.clone().ok_or_else(|| io::Error::other("no certificate"))?;
-        self.session.wire.start_tls(&acceptor).await?;
+        self.session.exporter = self.session.wire.start_tls(&acceptor).await?.exporter;
         self.session.has_tls = true;
         Ok(())
     }

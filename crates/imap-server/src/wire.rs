@@ -1,9 +1,15 @@
-//! The writing half of a session: answers gather in a buffer and leave together.
+//! The bytes of a session: answers gather in a buffer and leave together; after COMPRESS both
+//! directions are compressed.
+//!
+//! Standards: RFC 4978, RFC 8437 section 4.1 (where compression ends).
+//! Invariant: what a client can make large is not held whole: an answer is sent when it is
+//! [`FULL`], and what comes in compressed is inflated no further than it is asked for.
 
 use std::io;
 use std::time::Duration;
 
-use hikyaku_net::{Stream, TlsAcceptor};
+use hikyaku_imap_proto::deflate::{Damaged, Deflater, Flush, Inflater};
+use hikyaku_net::{Stream, TlsAcceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -18,39 +24,124 @@ pub(crate) struct Wire {
     stream: Stream,
     /// Printers append here.
     pub(crate) out: Vec<u8>,
+    /// Read and not given out: it is compressed, or stood behind the end of compression.
+    held: Vec<u8>,
+    inward: Inward,
+    outward: Option<Deflater>,
+}
+
+/// How the client's bytes come.
+#[derive(Debug)]
+enum Inward {
+    Plain,
+    Compressed(Inflater),
+    /// Plain behind the client's last flush.
+    Ending(Inflater),
 }
 
 impl Wire {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, out: Vec::new() }
+        Self { stream, out: Vec::new(), held: Vec::new(), inward: Inward::Plain, outward: None }
     }
 
+    /// The next bytes; none when the client has closed the connection. Nothing is lost if it
+    /// is dropped before it is ready.
     pub(crate) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(bytes).await
+        if matches!(self.inward, Inward::Compressed(_)) {
+            // A few bytes can be a thousand times as many: others have their turn between.
+            tokio::task::yield_now().await;
+        }
+        loop {
+            let given = self.take_held(bytes)?;
+            if given > 0 {
+                return Ok(given);
+            }
+            let count = self.stream.read(bytes).await?;
+            if count == 0 || matches!(self.inward, Inward::Plain) {
+                return Ok(count);
+            }
+            self.held.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        }
+    }
+
+    fn take_held(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut input = self.held.as_slice();
+        if let Inward::Ending(inflater) = &mut self.inward
+            && inflater.finish(&mut input).map_err(damaged)?
+        {
+            self.inward = Inward::Plain;
+        }
+        let given = match &mut self.inward {
+            Inward::Plain => io::Read::read(&mut input, bytes)?,
+            Inward::Compressed(inflater) => inflater.inflate(&mut input, bytes).map_err(damaged)?,
+            Inward::Ending(_) => 0,
+        };
+        let taken = self.held.len() - input.len();
+        self.held.drain(..taken);
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+        Ok(given)
     }
 
     /// Sends what waits if it is much, so that a large answer is never held whole.
     pub(crate) async fn relieve(&mut self) -> io::Result<()> {
-        if self.out.len() < FULL { Ok(()) } else { self.flush().await }
+        if self.out.len() < FULL { Ok(()) } else { self.send(Flush::No).await }
     }
 
     /// Sends what waits.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
-        let mut left = self.out.as_slice();
-        while !left.is_empty() {
-            let (piece, rest) = left.split_at(left.len().min(FULL));
-            let write = timeout(PATIENCE, self.stream.write_all(piece)).await;
-            write.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            left = rest;
-        }
-        self.out.clear();
-        self.out.shrink_to(FULL);
+        self.send(Flush::Yes).await?;
         timeout(PATIENCE, self.stream.flush()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+    async fn send(&mut self, flush: Flush) -> io::Result<()> {
+        match &mut self.outward {
+            None => write(&mut self.stream, &self.out).await?,
+            Some(deflater) => {
+                let mut compressed = Vec::new();
+                for piece in self.out.chunks(FULL) {
+                    deflater.deflate(piece, Flush::No, &mut compressed);
+                    write(&mut self.stream, &compressed).await?;
+                    compressed.clear();
+                }
+                deflater.deflate(b"", flush, &mut compressed);
+                write(&mut self.stream, &compressed).await?;
+            }
+        }
+        self.out.clear();
+        self.out.shrink_to(FULL);
+        Ok(())
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.outward.is_some()
+    }
+
+    /// Sends what waits; all that follows is compressed, also `came`, which the client sent
+    /// behind its command.
+    pub(crate) async fn compress(&mut self, came: &[u8]) -> io::Result<()> {
+        self.flush().await?;
+        self.held = came.to_vec();
+        self.inward = Inward::Compressed(Inflater::default());
+        self.outward = Some(Deflater::default());
+        Ok(())
+    }
+
+    /// Sends what waits, the last that is compressed; from the client it was what was read
+    /// last.
+    pub(crate) async fn end_compression(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.outward = None;
+        if let Inward::Compressed(inflater) = std::mem::replace(&mut self.inward, Inward::Plain) {
+            self.inward = Inward::Ending(inflater);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<TlsFacts> {
         let started = timeout(PATIENCE, self.stream.start_tls(acceptor)).await;
-        started.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(drop)
+        started.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     pub(crate) async fn close(&mut self) -> io::Result<()> {
@@ -59,4 +150,17 @@ impl Wire {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
+}
+
+fn damaged(damaged: Damaged) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, damaged)
+}
+
+/// Writes in pieces, each of which the client must take in time.
+async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    for piece in bytes.chunks(FULL) {
+        let write = timeout(PATIENCE, stream.write_all(piece)).await;
+        write.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    }
+    Ok(())
 }

@@ -94,6 +94,16 @@ impl StatusResponse {
         ok(Code::Capability(told), "Signed in")
     }
 
+    /// UNAUTHENTICATE: the next client may sign in.
+    pub fn signed_out(told: Vec<Capability>) -> Self {
+        ok(Code::Capability(told), "UNAUTHENTICATE completed")
+    }
+
+    /// COMPRESS: what follows is compressed.
+    pub fn begin_compression() -> Self {
+        ok(None, "Begin compression")
+    }
+
     /// The mailbox that was open is closed by SELECT (RFC 7162 section 3.2.11).
     pub fn closed() -> Self {
         ok(Code::Word(Word::Closed), "Previous mailbox closed")
@@ -271,6 +281,11 @@ impl StatusResponse {
     /// A sequence number that no message has.
     pub fn out_of_range() -> Self {
         with(Condition::Bad, None, "No message has this number")
+    }
+
+    /// COMPRESS with another mechanism than DEFLATE (RFC 4978 section 3: it is BAD).
+    pub fn unknown_compression() -> Self {
+        with(Condition::Bad, None, "Compression mechanism is not supported")
     }
 
     /// Not `DONE` to end IDLE.

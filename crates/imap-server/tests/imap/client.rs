@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku_imap_proto::deflate::{Deflater, Flush, Inflater};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -20,7 +21,15 @@ pub(crate) struct Client {
     socket: TcpStream,
     /// Read and not taken yet.
     buffer: Vec<u8>,
+    compression: Option<Compression>,
     commands: u32,
+}
+
+struct Compression {
+    inflater: Inflater,
+    deflater: Deflater,
+    /// Read and not inflated yet.
+    held: Vec<u8>,
 }
 
 /// What a command was answered.
@@ -50,11 +59,13 @@ impl Client {
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         socket.set_nodelay(true).expect("a socket");
         let link = Box::new(socket.try_clone().expect("a handle"));
-        Self { link, socket, buffer: Vec::new(), commands: 0 }
+        Self { link, socket, buffer: Vec::new(), compression: None, commands: 0 }
     }
 
     /// Goes on under TLS, and trusts `authority` only.
-    pub(crate) fn start_tls(&mut self, authority: &CertificateDer<'static>) {
+    ///
+    /// What the session exports for SCRAM is returned (RFC 9266).
+    pub(crate) fn start_tls(&mut self, authority: &CertificateDer<'static>) -> [u8; 32] {
         assert!(self.buffer.is_empty(), "the server said more than it may before TLS");
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone()).expect("an authority");
@@ -65,11 +76,51 @@ impl Client {
             .with_no_client_auth();
         let name = ServerName::try_from("localhost").expect("a name");
         let session = ClientConnection::new(Arc::new(config), name).expect("a session");
-        let socket = self.socket.try_clone().expect("a handle");
-        self.link = Box::new(StreamOwned::new(session, socket));
+        let mut link = StreamOwned::new(session, self.socket.try_clone().expect("a handle"));
+        while link.conn.is_handshaking() {
+            link.conn.complete_io(&mut link.sock).expect("a handshake");
+        }
+        let exported = link.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+        self.link = Box::new(link);
+        exported.expect("a session that exports")
+    }
+
+    /// Goes on compressed.
+    pub(crate) fn compress(&mut self) {
+        let held = std::mem::take(&mut self.buffer);
+        let (inflater, deflater) = (Inflater::default(), Deflater::default());
+        self.compression = Some(Compression { inflater, deflater, held });
+    }
+
+    /// Goes on without compression; what came compressed must have been read.
+    pub(crate) fn end_compression(&mut self) {
+        assert!(self.buffer.is_empty(), "the server said more");
+        let mut ended = self.compression.take().expect("it was compressed");
+        let mut rest = ended.held.as_slice();
+        assert_eq!(ended.inflater.finish(&mut rest), Ok(true));
+        self.buffer = rest.to_vec();
+    }
+
+    /// Inflates some of what was read, at most to the end of an answer.
+    fn inflate(&mut self) -> bool {
+        let Some(Compression { inflater, held, .. }) = &mut self.compression else { return false };
+        let mut input = held.as_slice();
+        let mut out = [0; 16 << 10];
+        let count = inflater.inflate(&mut input, &mut out).expect("it is DEFLATE");
+        *held = input.to_vec();
+        self.buffer.extend_from_slice(&out[..count]);
+        count > 0
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let mut compressed = Vec::new();
+        let bytes = match &mut self.compression {
+            Some(compression) => {
+                compression.deflater.deflate(bytes, Flush::Yes, &mut compressed);
+                &compressed
+            }
+            None => bytes,
+        };
         self.link.write_all(bytes).expect("the server takes it");
         self.link.flush().expect("the server takes it");
     }
@@ -101,10 +152,16 @@ impl Client {
     }
 
     fn fill(&mut self) -> bool {
+        if self.inflate() {
+            return true;
+        }
         let mut some = [0; 16 << 10];
         match self.link.read(&mut some) {
             Ok(count) => {
-                self.buffer.extend_from_slice(&some[..count]);
+                match &mut self.compression {
+                    Some(compression) => compression.held.extend_from_slice(&some[..count]),
+                    None => self.buffer.extend_from_slice(&some[..count]),
+                }
                 count > 0
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

@@ -5,6 +5,7 @@
 
 mod append;
 mod client;
+mod compress;
 mod condstore;
 mod copying;
 mod damage;
@@ -15,6 +16,7 @@ mod mailboxes;
 mod model;
 mod rev2;
 mod rfc3501;
+mod scram;
 mod script;
 mod search;
 mod server;

@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
@@ -28,6 +27,8 @@ const QUOTA: u64 = 3_000_000;
 
 pub(crate) struct Server {
     pub(crate) mail: TestStore,
+    /// As the sessions have it.
+    pub(crate) directory: TestDirectory,
     pub(crate) clear: SocketAddr,
     /// In clear, and no sign-in without TLS.
     pub(crate) strict: SocketAddr,
@@ -56,11 +57,13 @@ impl Server {
         };
         let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
         let tls = Mode::new(Start::Tls, Some(acceptor));
-        let (services, packing) = services(&mail);
+        let directory = directory(&mail);
+        let (services, packing) = services(&mail, &directory);
         let shutdown = Shutdown::new();
         let listen = |mode| mail.block_on(listen(mode, services.clone(), shutdown.ending()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
-        Self { mail, clear, strict, tls, authority, shutdown, tasks: vec![one, two, three, packing] }
+        let tasks = vec![one, two, three, packing];
+        Self { mail, directory, clear, strict, tls, authority, shutdown, tasks }
     }
 
     /// A client that has read the greeting.
@@ -124,12 +127,12 @@ async fn listen(mode: Mode, services: Services, ending: Ending) -> (SocketAddr, 
     (address, tokio::spawn(run))
 }
 
-fn services(mail: &TestStore) -> (Services, JoinHandle<()>) {
+fn services(mail: &TestStore, directory: &TestDirectory) -> (Services, JoinHandle<()>) {
     let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), PACK);
     let services = Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        directory: directory(mail),
+        directory: Arc::clone(&directory.directory),
         // Another node than the one that delivers, so that no id is given twice.
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock: Arc::new(ManualClock::at(mail.clock.now())),
@@ -140,7 +143,7 @@ fn services(mail: &TestStore) -> (Services, JoinHandle<()>) {
     (services, mail.block_on(async { tokio::spawn(packing) }))
 }
 
-fn directory(mail: &TestStore) -> Arc<Directory> {
+fn directory(mail: &TestStore) -> TestDirectory {
     let test = TestDirectory::new(mail);
     mail.block_on(async {
         test.tenant(ann().tenant, None).await;
@@ -148,7 +151,7 @@ fn directory(mail: &TestStore) -> Arc<Directory> {
         test.account(ann(), &["ann@example.org"], Some(QUOTA), "secret").await;
         test.account(bob(), &["bob@example.org"], None, "secret").await;
     });
-    test.directory
+    test
 }
 
 /// A certificate for `localhost`, and the authority that vouches for it.
