@@ -12,6 +12,7 @@ use hikyaku_directory::PasswordHash;
 use hikyaku_imap_server::{
     Bounds, Mode, Packer, Services, Start, Versions, pack_mailbox, serve as serve_imap,
 };
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::{AccountHome, Location, Options};
@@ -202,6 +203,7 @@ async fn services(store: &TestStore) -> Services {
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
+        search: Indexer::new(Arc::clone(&store.store), Arc::clone(&store.content)),
         versions: Arc::new(Versions::new(Bounds::default())),
         packer,
     }

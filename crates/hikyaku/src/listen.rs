@@ -181,8 +181,8 @@ impl Listeners {
     }
 }
 
-/// What goes on beside the listeners until it is dropped: maintenance, the socket for
-/// administration, and where nodes share a database, hearing of each other.
+/// What goes on beside the listeners until it is dropped: maintenance, indexing for search,
+/// the socket for administration, and where nodes share a database, hearing of each other.
 fn background(
     installation: &Installation,
     directory: &Arc<Directory>,
@@ -191,15 +191,16 @@ fn background(
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
     let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory)));
-    let maintenance = maintenance::run(store, content, Arc::clone(directory));
+    let search = installation.search.clone();
+    let maintenance = maintenance::run(store, content, Arc::clone(directory), search.clone());
     let (is_shared, directory) = (installation.is_shared, Arc::clone(directory));
     let keep_up = async move {
         if is_shared {
             maintenance::keep_up(directory).await;
         }
     };
-    Ok(async {
-        tokio::join!(maintenance, keep_up, admin);
+    Ok(async move {
+        tokio::join!(maintenance, search.run(), keep_up, admin);
     })
 }
 

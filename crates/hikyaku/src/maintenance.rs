@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_directory::Directory;
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{MailboxId, account, deliver, entry, mailbox, pack};
 use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock, TenantId};
@@ -21,7 +22,12 @@ const KEEP_EXPUNGES: Duration = Duration::from_secs(30 * 24 * 3600);
 const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs until it is dropped. The first round begins at once: what a crash left is old then.
-pub(crate) async fn run(store: Arc<Store>, content: Arc<Content>, directory: Arc<Directory>) {
+pub(crate) async fn run(
+    store: Arc<Store>,
+    content: Arc<Content>,
+    directory: Arc<Directory>,
+    search: Indexer,
+) {
     let shards: Vec<ShardId> = store.shards().collect();
     loop {
         report("what was deleted", remove_deleted(&store, &directory).await);
@@ -33,6 +39,7 @@ pub(crate) async fn run(store: Arc<Store>, content: Arc<Content>, directory: Arc
             report("deleted mailboxes", purge(&store, shard).await);
             report("old expunges", forget_expunges(&store, shard).await);
             report("packs with what was expunged", tidy_packs(&store, shard).await);
+            report("the search index", search.round(shard, SystemClock.now()).await);
             report("dead content", sweep(&store, &content, shard).await);
         }
         report("uploads that no row names", content.sweep_uploads(&store, SystemClock.now()).await.map(drop));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
 use hikyaku_imap_server::{Bounds, Packer, Versions};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
 use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
@@ -14,10 +15,11 @@ use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemCloc
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 5] = [
+pub(crate) const COMPONENTS: [&Component; 6] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
+    &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
     &hikyaku_queue::SCHEMA,
 ];
@@ -29,6 +31,8 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// Works once it is run.
+    pub(crate) search: Indexer,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Other nodes may work on the same databases.
@@ -67,9 +71,11 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
+        let (store, content) = (Arc::new(store), Arc::new(content));
         Ok(Self {
-            store: Arc::new(store),
-            content: Arc::new(content),
+            search: Indexer::new(Arc::clone(&store), Arc::clone(&content)),
+            store,
+            content,
             ids: Arc::new(ids),
             data: data.to_owned(),
             is_shared: location.folder().is_none(),
@@ -141,6 +147,7 @@ impl Installation {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
             directory,
+            search: self.search.clone(),
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),

@@ -15,6 +15,7 @@ use hikyaku_store::{AccountScope, AccountTx, NotFound, Scope, StoreError};
 use hikyaku_types::Actor;
 
 use crate::cmd::enable::Enabled;
+use crate::mailboxes::normal;
 use crate::selected::Selected;
 use crate::wire::Wire;
 use crate::{Mode, Services};
@@ -226,5 +227,5 @@ impl Session<'_> {
 
 /// The levels of a name, as the mailstore wants them: in NFC, none of them empty.
 pub(crate) fn path(name: &MailboxName) -> Result<MailboxPath, Failure> {
-    Ok(MailboxPath::new(name.levels())?)
+    Ok(MailboxPath::new(normal(name).levels())?)
 }

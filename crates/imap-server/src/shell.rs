@@ -23,6 +23,8 @@ use crate::wire::Wire;
 use crate::{Mode, Services, Start};
 
 const READ: usize = 16 << 10;
+/// Messages that one APPEND may bring: they become one transaction.
+const MOST_MESSAGES: usize = 500;
 /// IDLE looks by itself this often, and so soon after it could not.
 const LOOK_AGAIN: Duration = Duration::from_secs(120);
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -92,7 +94,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         services,
         mode,
         peer: peer.ip(),
-        wire: Wire::new(stream),
+        wire: Wire::new(stream, mode.stalled),
         account: None,
         selected: None,
         dialect: Dialect::SevenBit,
@@ -175,6 +177,7 @@ impl Shell<'_> {
                 let held: u64 = self.messages.iter().map(|message| message.len() as u64).sum();
                 let fits = held.saturating_add(announced.size_bytes) <= self.session.mode.message_bytes;
                 let taken = match head {
+                    Ok(_) if self.messages.len() >= MOST_MESSAGES => Err(StatusResponse::limit()),
                     Ok(Request { command: Command::Append(_), .. }) if fits => {
                         self.messages.push(Vec::new());
                         Ok(())
@@ -422,8 +425,8 @@ impl Shell<'_> {
     async fn sync(&mut self, expunge: Expunge) -> Result<bool, End> {
         match sync(&mut self.session, expunge).await {
             Ok(true) => Ok(true),
-            // Somebody deleted the mailbox: there is no way to tell it but to hang up.
-            Ok(false) => self.bye(&StatusResponse::bye_server_bug()).map(|()| false),
+            // RFC 2180 section 3.3: numbers that mean nothing any more cannot be explained.
+            Ok(false) => self.bye(&StatusResponse::bye_mailbox_deleted()).map(|()| false),
             // It is told after a later command, or when IDLE looks again.
             Err(Failure::Answer(_)) => Ok(false),
             Err(Failure::Gone(error)) => Err(End::Lost(error)),
@@ -467,7 +470,8 @@ impl Shell<'_> {
 
     async fn start_tls(&mut self) -> Result<(), End> {
         let acceptor = self.session.mode.tls.clone().ok_or_else(|| io::Error::other("no certificate"))?;
-        self.session.exporter = self.session.wire.start_tls(&acceptor).await?.exporter;
+        let patience = self.session.mode.silence_before_sign_in;
+        self.session.exporter = self.session.wire.start_tls(&acceptor, patience).await?.exporter;
         self.session.has_tls = true;
         Ok(())
     }

@@ -11,7 +11,7 @@
 use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
-use crate::{entry, pack};
+use crate::{entry, pack, search};
 
 /// A mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,6 +243,21 @@ pub fn mailbox(tx: &mut AccountTx<'_>, id: MailboxId) -> Result<Option<Mailbox>,
     Ok(found.filter(|mailbox| mailbox.parent != MailboxId::HIDDEN && mailbox.id != MailboxId::ROOT))
 }
 
+/// The mailbox at this path: a look-up for each level, however many mailboxes there are.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn find(tx: &mut AccountTx<'_>, path: &MailboxPath) -> Result<Option<Mailbox>, StoreError> {
+    let mut at = MailboxId::ROOT;
+    for level in path.levels() {
+        match child(tx, at, level)? {
+            Some(id) => at = id,
+            None => return Ok(None),
+        }
+    }
+    mailbox(tx, at)
+}
+
 /// Mailboxes with ids above `after` (begin with [`MailboxId::ROOT`]), in the order of their
 /// ids: at most `limit`, so that long lists are read in steps.
 ///
@@ -426,6 +441,7 @@ pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Re
     if !pack::forget(tx, id)? {
         return Ok(false);
     }
+    search::forget_mailbox(tx, id)?;
     tx.execute(REMOVE, &[id.into()])?;
     Ok(true)
 }

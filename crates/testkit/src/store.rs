@@ -28,10 +28,11 @@ use crate::postgres::{Cluster, TestDatabase};
 use crate::{ManualClock, SeededRandom, scratch_dir};
 
 /// The tables of everything that is in a shard so far.
-pub const COMPONENTS: [&Component; 5] = [
+pub const COMPONENTS: [&Component; 6] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
+    &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
     &hikyaku_queue::SCHEMA,
 ];

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Longer than any answer takes on a loaded machine; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 trait Link: Read + Write + Send {}
 impl<T: Read + Write + Send> Link for T {}
@@ -123,6 +123,20 @@ impl Client {
         };
         self.link.write_all(bytes).expect("the server takes it");
         self.link.flush().expect("the server takes it");
+    }
+
+    /// The sending half, in clear, for another thread.
+    pub(crate) fn writer(&self) -> impl Write + Send + 'static {
+        self.socket.try_clone().expect("a handle")
+    }
+
+    /// Reads to the end of the connection, and says how many bytes there were.
+    pub(crate) fn drain(mut self) -> usize {
+        let mut count = 0;
+        while self.fill() {
+            count += std::mem::take(&mut self.buffer).len();
+        }
+        count
     }
 
     /// The next line without its CRLF; `None` when the server has closed the connection.
