@@ -51,12 +51,7 @@ fuzz: ## every fuzz target for SECONDS each (60)
 	@scripts/install fuzz
 	scripts/fuzz all $(SECONDS)
 
-<<<<<<< HEAD
-bench: ## measure PART (store, inbound, flood, access, directory, search)
+bench: ## measure PART (store, inbound, flood, imap, access, directory, search)
 	@scripts/install bench
 	cargo build --locked --release -p hikyaku -p hikyaku-bench
-=======
-bench: ## measure PART (store, flood, search)
-	@scripts/install run
->>>>>>> green/search
 	cargo run --locked --release -p hikyaku-bench -- $(PART)

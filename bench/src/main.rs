@@ -8,6 +8,7 @@ mod access;
 mod directory;
 mod dns;
 mod flood;
+mod imap;
 mod inbound;
 mod mail;
 mod measure;
@@ -34,6 +35,8 @@ enum Part {
     Flood(flood::Arguments),
     /// SEARCH without an index and with one, and what the index costs.
     Search(search::Arguments),
+    /// What IMAP clients ask of a large mailbox, beside Dovecot.
+    Imap(imap::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,5 +47,6 @@ fn main() -> anyhow::Result<()> {
         Part::Inbound(arguments) => inbound::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
         Part::Search(arguments) => search::run(&arguments),
+        Part::Imap(arguments) => imap::run(&arguments),
     }
 }

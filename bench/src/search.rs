@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use clap::Args;
-use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
+use hikyaku_mailstore::pack;
 use hikyaku_mailstore::search::{Indexer, Step};
 use hikyaku_net::{Limits, Listener, Shutdown};
 use hikyaku_store::{AccountHome, Location, Options, Sql, StoreError};
@@ -73,6 +74,8 @@ fn listen(mail: &TestStore, search: Indexer) -> anyhow::Result<SocketAddr> {
         test.tenant(ann().tenant, None).await;
         test.domain(ann().tenant, "example.org").await;
         test.account(ann(), &["ann@example.org"], None, "secret").await;
+        let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), pack::MOST);
+        tokio::spawn(packing);
         let services = Services {
             store: Arc::clone(&mail.store),
             content: Arc::clone(&mail.content),
@@ -81,6 +84,8 @@ fn listen(mail: &TestStore, search: Indexer) -> anyhow::Result<SocketAddr> {
             ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
             clock: Arc::clone(&mail.clock) as _,
             random: Arc::new(SeededRandom::new(8)),
+            versions: Arc::new(Versions::new(Bounds::default())),
+            packer,
         };
         let mode = Mode { plain_sign_in_without_tls: true, ..Mode::new(Start::Clear, None) };
         let listener = Listener::bind("127.0.0.1:0".parse()?, "imap", Limits::default(), b"").await?;

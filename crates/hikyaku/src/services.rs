@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
+use hikyaku_imap_server::{Bounds, Packer, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
@@ -145,7 +146,11 @@ impl Installation {
     }
 
     /// What IMAP sessions work with.
+    /// Must be called inside the runtime: it starts the packing of mailboxes.
     pub(crate) fn imap(&self, directory: Arc<Directory>) -> hikyaku_imap_server::Services {
+        let (packer, packing) =
+            Packer::new(Arc::clone(&self.store), Arc::clone(&self.content), hikyaku_mailstore::pack::MOST);
+        tokio::spawn(packing);
         hikyaku_imap_server::Services {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
@@ -154,6 +159,8 @@ impl Installation {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            versions: Arc::new(Versions::new(Bounds::default())),
+            packer,
         }
     }
 }

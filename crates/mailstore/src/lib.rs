@@ -29,6 +29,7 @@ pub mod flags;
 pub mod import;
 mod keys;
 pub mod mailbox;
+pub mod pack;
 mod prelude;
 mod schema;
 pub mod search;

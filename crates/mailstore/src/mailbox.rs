@@ -11,7 +11,7 @@
 use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
-use crate::{entry, search};
+use crate::{entry, pack, search};
 
 /// A mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -449,6 +449,9 @@ pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Re
     }
     // Nobody will ask for tombstones of a mailbox that is gone.
     if tx.execute(FORGET_TOMBSTONES, &[id.into()])? > 0 {
+        return Ok(false);
+    }
+    if !pack::forget(tx, id)? {
         return Ok(false);
     }
     search::forget_mailbox(tx, id)?;

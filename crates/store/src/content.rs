@@ -420,7 +420,7 @@ fn remove(tx: &mut ServiceTx<'_>, ids: &[ContentId]) -> Result<(), StoreError> {
 }
 
 /// The stored form of content.
-fn encode(bytes: &[u8]) -> Vec<u8> {
+pub fn encode(bytes: &[u8]) -> Vec<u8> {
     thread_local! {
         static COMPRESSOR: RefCell<zstd::bulk::Compressor<'static>> = RefCell::new({
             let mut compressor = zstd::bulk::Compressor::new(LEVEL).expect("the level is one of zstd's");

@@ -42,7 +42,7 @@ mod value;
 
 pub use content::{
     Attached, Content, ContentError, DEDUP_FROM, INLINE_UP_TO, Placement, Prepared, SCHEMA as CONTENT_SCHEMA,
-    attach, decode, placement, release, share,
+    attach, decode, encode, placement, release, share,
 };
 pub use dialect::Dialect;
 pub use error::{NotFound, StoreError};
