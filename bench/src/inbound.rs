@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use hikyaku_testkit::postgres::{Cluster, Options as ClusterOptions};
+use hikyaku_testkit::postgres::{Cluster, Options as ClusterOptions, PrivateCluster};
 use hikyaku_testkit::scratch_dir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
@@ -138,7 +138,11 @@ fn told(figures: &Figures) -> String {
 }
 
 /// CPU of PostgreSQL's own processes is part of ours.
-fn ours(load: &Load, installation: &Installation, postgres: Option<&Cluster>) -> anyhow::Result<Figures> {
+fn ours(
+    load: &Load,
+    installation: &Installation,
+    postgres: Option<&PrivateCluster>,
+) -> anyhow::Result<Figures> {
     let server = installation.start()?;
     let used =
         || server.cpu() + postgres.map(|cluster| cpu_of_descendants(cluster.pid())).unwrap_or_default();
