@@ -3,22 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hikyaku_directory::{CacheSizes, Directory, Passwords};
+use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
-use hikyaku_smtp_server::{Isolation, Limits, Services};
+use hikyaku_queue::Administration;
+use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 5] = [
+pub(crate) const COMPONENTS: [&Component; 6] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
     &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
+    &hikyaku_queue::SCHEMA,
 ];
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
@@ -82,21 +84,36 @@ impl Installation {
         })
     }
 
-    /// Who exists, with a pool that checks so many passwords at once.
-    pub(crate) fn directory(&self, passwords_at_once: usize) -> anyhow::Result<Arc<Directory>> {
-        Ok(Arc::new(Directory::new(
+    /// Who exists, with a pool that checks so many passwords at once, and the passwords that
+    /// nobody may choose.
+    pub(crate) fn directory(
+        &self,
+        passwords_at_once: usize,
+        breached: Option<BreachedPasswords>,
+    ) -> anyhow::Result<Arc<Directory>> {
+        let directory = Directory::new(
             Arc::clone(&self.store),
             Arc::clone(&self.ids),
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
             Passwords::new(passwords_at_once),
             CacheSizes::default(),
-        )?))
+        )?;
+        Ok(Arc::new(match breached {
+            Some(file) => directory.with_breached(file),
+            None => directory,
+        }))
     }
 
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
     /// called inside the runtime: it starts the forgetting of delivery keys.
-    pub(crate) fn smtp(&self, directory: Arc<Directory>, limits: Limits, largest: usize) -> Services {
+    pub(crate) fn smtp(
+        &self,
+        directory: Arc<Directory>,
+        limits: Limits,
+        largest: usize,
+        judge: Option<Arc<Judge>>,
+    ) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
         Services {
@@ -108,11 +125,17 @@ impl Installation {
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
             isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
+            judge,
         }
     }
 }
 
 impl Installation {
+    /// What waits to be sent.
+    pub(crate) fn queue(&self) -> Administration {
+        Administration::new(Arc::clone(&self.store), Arc::clone(&self.ids), Arc::new(SystemClock))
+    }
+
     /// What IMAP sessions work with.
     pub(crate) fn imap(&self, directory: Arc<Directory>) -> hikyaku_imap_server::Services {
         hikyaku_imap_server::Services {
@@ -135,7 +158,8 @@ async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
         let scope = || Scope::service(&MAINTENANCE, shard, None).expect("maintenance is a service");
         store.write(scope(), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await?;
         let newest = store.read(scope(), "store.newest", |tx| {
-            Ok::<_, StoreError>(account::last_ids(tx)?.max(hikyaku_trace::last_id(tx)?))
+            let used = account::last_ids(tx)?.max(hikyaku_queue::last_id(tx)?);
+            Ok::<_, StoreError>(used.max(hikyaku_trace::last_id(tx)?))
         });
         ids.start_above(newest.await?);
     }

@@ -84,8 +84,10 @@ pub struct Mode {
     /// How long a client may be silent after it signed in (RFC 9051 section 5.4: at least
     /// 30 minutes), and before.
     pub silence: Duration,
-    /// How long a client may be silent before it signs in.
+    /// How long a client may be silent before it signs in, and a TLS handshake may take.
     pub silence_before_sign_in: Duration,
+    /// How long a client may take nothing of an answer.
+    pub stalled: Duration,
     /// Commands that were mistakes before the connection is closed.
     pub errors: u32,
 }
@@ -100,6 +102,7 @@ impl Mode {
             message_bytes: 50 << 20,
             silence: Duration::from_secs(31 * 60),
             silence_before_sign_in: Duration::from_secs(60),
+            stalled: Duration::from_secs(120),
             errors: 50,
         }
     }

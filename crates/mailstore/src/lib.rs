@@ -35,8 +35,8 @@ mod thread;
 mod usage;
 
 pub use deliver::{
-    ContentHash, DeliverError, Delivered, Delivery, DeliveryKey, IfFull, Outcome, Recipient, TenantPart,
-    deliver,
+    ContentHash, DeliverError, Delivered, Delivery, DeliveryKey, IfFull, Outcome, Recipient, Target,
+    TenantPart, deliver,
 };
 pub use email::{AppendError, AppendedEmail, Email, append};
 pub use entry::{CopyError, Entry};
