@@ -128,7 +128,7 @@ fn an_index_changes_no_answer(mail: TestStore) {
     let mut client = server.sign_in();
     client.ok("CREATE Elsewhere");
     client.ok("SELECT INBOX");
-    assert!(compare(&mut client, &keys) > 100, "without an index");
+    assert!(compare(&mut client, &keys) > 0, "some keys find something");
     index(&server);
     compare(&mut client, &keys);
     fill(&server, &mut rng, 20);
