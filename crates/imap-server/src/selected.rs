@@ -205,17 +205,26 @@ async fn read_on(session: &Session<'_>, news: &mut News) -> Result<(), Failure> 
     while let Some(last) = last_of_full(&news.arrived) {
         let after = last.uid;
         let step = session.read("imap.arrived", move |tx| entry::entries(tx, id, after, READ_STEP)).await?;
+        if step.is_empty() {
+            break;
+        }
         news.arrived.extend(step);
     }
     while let Some(last) = last_of_full(&news.changed) {
         let since = Point { modseq: last.modseq, uid: last.uid };
         let step =
             session.read("imap.changed", move |tx| entry::changed_since(tx, id, since, READ_STEP)).await?;
+        if step.is_empty() {
+            break;
+        }
         news.changed.extend(step);
     }
     while let Some(since) = last_of_full(&news.expunged).copied() {
         let step =
             session.read("imap.expunged", move |tx| entry::expunged_since(tx, id, since, READ_STEP)).await?;
+        if step.is_empty() {
+            break;
+        }
         news.expunged.extend(step);
     }
     news.arrived.retain(|entry| entry.uid < news.mailbox.uidnext);
@@ -225,7 +234,8 @@ async fn read_on(session: &Session<'_>, news: &mut News) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The last element, if there may be more behind it: only full steps were read so far.
+/// The last element, if there may be more behind it: only full steps were read so far. A next
+/// step that is empty shows that there is not.
 pub(crate) fn last_of_full<T>(read: &[T]) -> Option<&T> {
     read.last().filter(|_| read.len().is_multiple_of(usize::from(READ_STEP)))
 }

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -130,6 +131,9 @@ pub(crate) fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlit
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Else SQLite looks at what is bound to LIMIT when it plans, and so plans each statement
+    // with one anew for each call.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Cheap sanity check of each page as it is read: damage is an error, not a crash.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.set_prepared_statement_cache_capacity(256);
@@ -177,6 +181,13 @@ fn watch_wal(
     }))
 }
 
+/// How often a log is looked at again that is just being written.
+const MOST_LOOKS: u32 = 100;
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
 /// The checkpoints of one file, one at a time: SQLite refuses a second one at once ("database
 /// is locked"), without the patience of `busy_timeout`. The writer, whose turn comes when the
 /// log is large, waits for the one that is making it smaller.
@@ -195,7 +206,17 @@ impl Checkpoints {
     fn run(&self, connection: &Connection, mode: CheckpointMode) -> bool {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.metrics.checkpoints.inc();
-        match connection.wal_checkpoint_v2(None::<&str>, mode) {
+        let mut done = connection.wal_checkpoint_v2(None::<&str>, mode);
+        // Whoever looks at the log while its header is being written is told that it is busy.
+        let looks = if matches!(mode, CheckpointMode::PASSIVE) { MOST_LOOKS } else { 0 };
+        for _ in 0..looks {
+            if !done.as_ref().is_err_and(is_busy) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            done = connection.wal_checkpoint_v2(None::<&str>, mode);
+        }
+        match done {
             Ok(_) => true,
             Err(error) if is_flush_failure(&error) => die_of_flush(&error),
             // Readers that stay, or a full disk: the log grows on and the next turn tries again.

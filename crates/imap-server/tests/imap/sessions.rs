@@ -18,6 +18,7 @@ both_engines! {
     seen_by_reading_is_told_to_others
     new_mail_is_told_once
     a_read_only_session_is_told_too
+    news_that_fill_their_steps_end
 }
 
 /// Two clients of ann's in INBOX with three messages.
@@ -355,4 +356,22 @@ fn a_read_only_session_is_told_too(mail: TestStore) {
     writer.ok("CLOSE");
     let told = reader.ok("NOOP").untagged;
     assert_eq!(told, [b"* 1 EXPUNGE".to_vec(), b"* 1 EXPUNGE".to_vec()]);
+}
+
+/// The server reads what is new in steps of 250.
+fn news_that_fill_their_steps_end(mail: TestStore) {
+    let server = Server::new(mail);
+    let (mut one, mut two) = (server.sign_in(), server.sign_in());
+    one.ok("SELECT INBOX");
+    two.ok("SELECT INBOX");
+    for number in 0..250 {
+        server.deliver(&format!("Message-ID: <{number}@news.example>\r\n\r\n"));
+    }
+    assert!(one.ok("NOOP").lines().contains(&"* 250 EXISTS".to_owned()));
+    two.ok("NOOP");
+    assert_eq!(one.ok("STORE 1:* +FLAGS (\\Deleted)").lines().len(), 250);
+    assert_eq!(two.ok("NOOP").lines().len(), 250);
+    assert_eq!(one.ok("EXPUNGE").lines().len(), 250);
+    assert_eq!(two.ok("NOOP").lines().len(), 250);
+    server.shut_down();
 }

@@ -13,6 +13,8 @@
 //! flushed bytes stay as they are, and a rename within a folder is seen whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::Rng;
@@ -85,6 +87,8 @@ impl Image {
         }
         for (path, bytes) in &self.files {
             std::fs::write(folder.join(path), bytes)?;
+            // Modes are not modelled, and a secret that others can read is refused.
+            std::fs::set_permissions(folder.join(path), Permissions::from_mode(0o600))?;
         }
         Ok(())
     }
