@@ -55,7 +55,7 @@ pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
 pub use resolve::{Account, MOST_RECIPIENTS, Recipients, Resolution};
 pub use rights::{Standing, Verb};
 pub use schema::SCHEMA;
-pub use sign_in::{Attempt, SignInError};
+pub use sign_in::{Attempt, Claim, SignInError};
 
 /// The directory itself, whose right to the tables is its own: it resolves others' before.
 const DIRECTORY: Actor = Actor::Service(Service::Directory);

@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use hikyaku_directory::Directory;
 use hikyaku_net::{Connection, TlsAcceptor};
+use hikyaku_sign_in::Gate;
 use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Random, RisingIds};
 
@@ -49,6 +50,8 @@ pub struct Services {
     pub content: Arc<Content>,
     /// Who exists.
     pub directory: Arc<Directory>,
+    /// The way in.
+    pub gate: Arc<Gate>,
     /// Ids of emails and content.
     pub ids: Arc<RisingIds>,
     /// The time.

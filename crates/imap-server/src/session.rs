@@ -124,6 +124,8 @@ pub(crate) struct Session<'s> {
     pub(crate) dialect: Dialect,
     pub(crate) enabled: Enabled,
     pub(crate) has_tls: bool,
+    /// What the client calls itself (RFC 2971).
+    pub(crate) client: String,
 }
 
 impl Session<'_> {

@@ -93,6 +93,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         dialect: Dialect::SevenBit,
         enabled: Enabled::default(),
         has_tls: false,
+        client: String::new(),
     };
     let mut shell = Shell {
         session,

@@ -15,7 +15,7 @@ mod scratch;
 mod store;
 
 pub use clock::ManualClock;
-pub use directory::{TestDirectory, set};
+pub use directory::{TestDirectory, gate, set};
 pub use random::{Rng, SeededRandom};
 pub use scratch::scratch_dir;
 pub use store::{COMPONENTS, DELIVERY, SHARD, TestStore, owner};

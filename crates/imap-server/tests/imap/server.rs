@@ -8,7 +8,7 @@ use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode, Services, Start, serve};
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
-use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
+use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore, gate};
 use hikyaku_types::{Clock, NodeId, RisingIds};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
@@ -123,13 +123,16 @@ async fn listen(mode: Mode, services: Services, ending: Ending) -> (SocketAddr, 
 }
 
 fn services(mail: &TestStore) -> Services {
+    let directory = directory(mail);
+    let clock = Arc::new(ManualClock::at(mail.clock.now()));
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        directory: directory(mail),
+        gate: mail.block_on(gate(&mail.store, &directory, Arc::clone(&clock) as _)),
+        directory,
         // Another node than the one that delivers, so that no id is given twice.
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
-        clock: Arc::new(ManualClock::at(mail.clock.now())),
+        clock,
         random: Arc::new(SeededRandom::new(8)),
     }
 }

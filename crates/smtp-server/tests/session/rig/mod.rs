@@ -14,7 +14,7 @@ use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
-use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore};
+use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, gate};
 use hikyaku_types::{Address, NodeId, RisingIds, TenantId, TraceId};
 use rustls::pki_types::CertificateDer;
 
@@ -244,10 +244,12 @@ fn rising_ids(mail: &TestStore) -> RisingIds {
 async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
     let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
     tokio::spawn(cleaning);
+    let directory = directory(mail, setup).await;
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        directory: directory(mail, setup).await,
+        gate: gate(&mail.store, &directory, Arc::clone(&mail.clock) as _).await,
+        directory,
         keys,
         ids: Arc::new(ids),
         clock: Arc::clone(&mail.clock) as _,
