@@ -92,8 +92,7 @@ impl Installation {
 
     /// Who may sign in to what the directory knows.
     pub(crate) async fn gate(&self, directory: &Arc<Directory>) -> Result<Arc<Gate>, StoreError> {
-        let (store, directory, ids) =
-            (Arc::clone(&self.store), Arc::clone(directory), Arc::clone(&self.ids));
+        let (store, directory, ids) = (Arc::clone(&self.store), Arc::clone(directory), Arc::clone(&self.ids));
         let gate = Gate::open(store, directory, ids, Arc::new(SystemClock), &SystemRandom, this_node());
         gate.await.map(Arc::new)
     }

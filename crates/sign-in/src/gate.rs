@@ -126,9 +126,7 @@ impl Gate {
         let admission = self.before(&attempt, &settings);
         let (outcome, answer) = match admission.decision {
             Decision::Check => self.check(&claim, offer).await,
-            Decision::Challenge(_) | Decision::Refuse(_) => {
-                (Outcome::NotChecked, Err(SignInError::Refused))
-            }
+            Decision::Challenge(_) | Decision::Refuse(_) => (Outcome::NotChecked, Err(SignInError::Refused)),
         };
         let changes = self.after(&attempt, &admission, outcome, &settings);
         self.note(&attempt, &admission, outcome, &changes, offer.client).await;

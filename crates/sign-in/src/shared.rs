@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use hikyaku_access::block::Block;
 use hikyaku_access::event::{Event, What};
+use hikyaku_access::policy::Limits;
 use hikyaku_store::{Scope, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, Network, TenantId, Timestamp};
 
+use crate::PLATFORM;
 use crate::blocks::{self, Stored};
 use crate::gate::Gate;
 use crate::line::{self, Line, columns, damaged, floor};
-use crate::PLATFORM;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long history is kept.
@@ -55,7 +56,7 @@ impl Gate {
     /// Makes the state of what is stored, as after a restart.
     pub(crate) async fn remember(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let (known_for, suspect_for) = (self.state().limits.known_for, self.state().limits.suspect_for);
+        let Limits { known_for, suspect_for, .. } = self.state().limits;
         self.learn_known(now.before(known_for)).await?;
         self.learn_lines(floor(now.before(suspect_for))).await?;
         self.learn_blocks(Timestamp::from_millis(0)).await
@@ -133,8 +134,7 @@ impl Gate {
     async fn learn_blocks(&self, since: Timestamp) -> Result<(), StoreError> {
         let mut skip = 0u32;
         loop {
-            let page =
-                self.read("sign-in.blocks", move |tx| blocks::changed(tx, since, skip)).await?;
+            let page = self.read("sign-in.blocks", move |tx| blocks::changed(tx, since, skip)).await?;
             let count = page.len();
             for stored in page {
                 self.learn_block(&stored);

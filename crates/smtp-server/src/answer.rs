@@ -7,11 +7,11 @@ use std::time::Duration;
 use hikyaku_access::facts as access;
 use hikyaku_directory::{Account, Directory, Recipients, Resolution, SignInError};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
+use hikyaku_sign_in::{Gate, Offer};
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
 use hikyaku_smtp_proto::{Answer, Listener, Reply};
-use hikyaku_sign_in::{Gate, Offer};
 use hikyaku_store::{Scope, Store, StoreError};
 use hikyaku_types::{Actor, Service, Timestamp};
 

@@ -38,9 +38,9 @@ use std::sync::Arc;
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::KeyCleaner;
 use hikyaku_net::{Connection, TlsAcceptor};
+use hikyaku_sign_in::Gate;
 use hikyaku_smtp_proto::settings::Offers;
 use hikyaku_smtp_proto::{Listener, Settings};
-use hikyaku_sign_in::Gate;
 use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Domain, Random, RisingIds};
 

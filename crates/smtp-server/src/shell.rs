@@ -224,7 +224,8 @@ impl Shell<'_> {
                 Question::SignIn(credentials) => {
                     let client = session.signing_in().map(|client| client.name.to_string());
                     let client = client.unwrap_or_default();
-                    match answer::sign_in(&self.services.gate, &credentials, self.origin.peer, &client).await {
+                    match answer::sign_in(&self.services.gate, &credentials, self.origin.peer, &client).await
+                    {
                         Ok(account) => {
                             tracing::info!(session = self.number, account = %account.home.account,
                                 peer = %self.origin.peer, "signed in");

@@ -23,8 +23,7 @@ pub struct TestDirectory {
 /// The way into a directory, as a server opens it.
 pub async fn gate(store: &Arc<Store>, directory: &Arc<Directory>, clock: Arc<dyn Clock>) -> Arc<Gate> {
     let node = NodeId::new(4).expect("4 is a node");
-    let (store, directory, ids) =
-        (Arc::clone(store), Arc::clone(directory), Arc::new(RisingIds::new(node)));
+    let (store, directory, ids) = (Arc::clone(store), Arc::clone(directory), Arc::new(RisingIds::new(node)));
     let gate = Gate::open(store, directory, ids, clock, &SeededRandom::new(11), node).await;
     Arc::new(gate.expect("the way in opens"))
 }
