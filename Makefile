@@ -51,6 +51,7 @@ fuzz: ## every fuzz target for SECONDS each (60)
 	@scripts/install fuzz
 	scripts/fuzz all $(SECONDS)
 
-bench: ## measure PART (store, flood)
-	@scripts/install run
+bench: ## measure PART (store, inbound, flood, access, directory)
+	@scripts/install bench
+	cargo build --locked --release -p hikyaku -p hikyaku-bench
 	cargo run --locked --release -p hikyaku-bench -- $(PART)

@@ -116,6 +116,7 @@ impl Server {
                 clock: Arc::new(SystemClock),
                 random: Arc::new(SystemRandom),
                 isolation: Arc::new(Isolation::new(Limits::default(), largest, Metrics::default())),
+                judge: None,
             };
             let mode = Mode { settings: Arc::new(smtp), tls: None };
             let any = "127.0.0.1:0".parse().expect("an address");

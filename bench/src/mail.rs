@@ -38,20 +38,28 @@ impl Writer {
         (0..length).map(|_| char::from(*self.rng.pick(LETTERS))).collect()
     }
 
-    /// A mail of about `size` bytes, with CRLF line ends, and its Message-ID.
+    /// A mail of about `size` bytes, with CRLF line ends, and its Message-ID. Its signature is
+    /// invented.
     pub(crate) fn mail(&mut self, size: usize) -> (Vec<u8>, String) {
+        let (hash, signature) = (self.token(44), self.token(340));
+        let field = format!(
+            "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=s2026;\r\n\
+             \th=from:to:subject:date:message-id; bh={hash};\r\n\tb={signature}\r\n"
+        );
+        let (text, id) = self.unsigned(size.saturating_sub(field.len()));
+        ([field, text].concat().into_bytes(), id)
+    }
+
+    /// The same without a signature.
+    pub(crate) fn unsigned(&mut self, size: usize) -> (String, String) {
         self.number += 1;
         let id = format!("{}.{}@mail.example.com", self.token(16), self.number);
-        let signature = self.token(340);
         let mut text = format!(
-            "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=s2026;\r\n\
-             \th=from:to:subject:date:message-id; bh={};\r\n\tb={signature}\r\n\
-             Received: from app-{}.example.com (app.example.com [192.0.2.{}])\r\n\
+            "Received: from app-{}.example.com (app.example.com [192.0.2.{}])\r\n\
              \tby mail.example.com with ESMTPS id {}; Tue, 24 Nov 2026 03:34:27 +0000\r\n\
              From: \"{} {}\" <{}@example.com>\r\nTo: <{}@example.org>\r\nSubject: {} {} {}\r\n\
              Date: Tue, 24 Nov 2026 03:34:27 +0000\r\nMessage-ID: <{id}>\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n",
-            self.token(44),
             self.rng.below(40),
             self.rng.below(250),
             self.token(12),
@@ -72,6 +80,6 @@ impl Writer {
             text.push_str(line.trim_end());
             text.push_str("\r\n");
         }
-        (text.into_bytes(), id)
+        (text, id)
     }
 }

@@ -5,9 +5,14 @@
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
 mod access;
+mod directory;
 mod flood;
+mod inbound;
 mod mail;
 mod measure;
+mod ours;
+mod peers;
+mod signed;
 mod store;
 
 use clap::Parser;
@@ -17,8 +22,12 @@ use clap::Parser;
 enum Part {
     /// Sign-in decisions besides the hash: CPU, and memory for a million sources.
     Access(access::Arguments),
+    /// A full platform's accounts: seeding, look-ups, memory, lists and searches, sign-ins.
+    Directory(directory::Arguments),
     /// Deliveries into the store: SQLite beside the disk's own flush rate, and PostgreSQL.
     Store(store::Arguments),
+    /// Mail from strangers into mailboxes, beside Postfix and Dovecot.
+    Inbound(inbound::Arguments),
     /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
     Flood(flood::Arguments),
 }
@@ -26,7 +35,9 @@ enum Part {
 fn main() -> anyhow::Result<()> {
     match Part::parse() {
         Part::Access(arguments) => access::run(&arguments),
+        Part::Directory(arguments) => directory::run(&arguments),
         Part::Store(arguments) => store::run(&arguments),
+        Part::Inbound(arguments) => inbound::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
     }
 }

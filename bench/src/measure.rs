@@ -56,6 +56,24 @@ pub(crate) fn cpu_of_tree(root: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// The same for a process, its children, theirs, and so on.
+pub(crate) fn cpu_of_descendants(root: u32) -> Duration {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let all: Vec<(u32, Stat)> = pids.filter_map(|pid| Some((pid, Stat::of(pid)?))).collect();
+    let (mut ticks, mut waiting) = (0, vec![root]);
+    while let Some(pid) = waiting.pop() {
+        for (number, stat) in &all {
+            if *number == pid {
+                ticks += stat.own + stat.children;
+            } else if stat.parent == pid {
+                waiting.push(*number);
+            }
+        }
+    }
+    Duration::from_millis(ticks * 10)
+}
+
 struct Stat {
     parent: u32,
     own: u64,

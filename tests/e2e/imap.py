@@ -1,7 +1,9 @@
-"""What the IMAP tests share: a demo on five ports, and the way into it."""
+"""What the IMAP tests share: a demo on five ports, the way into it, and mbsync between it and
+a Maildir."""
 
 import imaplib
 import smtplib
+import subprocess
 
 from demo import Demo, free_ports, port_of
 
@@ -33,3 +35,49 @@ def ok(answer):
     status, data = answer
     assert status == "OK", answer
     return data
+
+
+class Mbsync:
+    """mbsync between an account of the demo, which is far, and a Maildir, which is near."""
+
+    def __init__(self, demo, account, folder, patterns):
+        self.maildir = folder / "mail"
+        self.maildir.mkdir()
+        self.folder = folder
+        self.config = folder / "mbsyncrc"
+        user, password = account
+        self.config.write_text(f"""
+IMAPAccount demo
+Host localhost
+Port {demo.port("imaps")[1]}
+User {user}
+Pass {password}
+SSLType IMAPS
+CertificateFile {demo.ready["ca"]}
+
+IMAPStore far
+Account demo
+
+MaildirStore near
+Path {self.maildir}/
+Inbox {self.maildir}/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns {patterns}
+Create Both
+Expunge Both
+Sync All
+SyncState {folder}/state-
+""")
+
+    def run(self):
+        command = ["mbsync", "--config", self.config, "--all"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+    def state(self):
+        """What it remembers; a run without changes leaves it as it is."""
+        return {path.name: path.read_bytes() for path in self.folder.glob("state-*")}

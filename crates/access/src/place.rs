@@ -3,7 +3,11 @@
 //! All of it is optional: without such a database nothing is known, and an entry of a rule
 //! that names a country or a network matches nobody.
 
+mod database;
+
 use std::fmt;
+
+pub use database::{Places, PlacesError};
 
 /// A country by its two letters, ISO 3166-1 alpha-2: `JP`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -31,6 +31,14 @@ const FURTHER: TenantSql = TenantSql::new(
     "SELECT COUNT(*) FROM address WHERE tenant = $1 AND kind IN (1, 2) AND (kind = 2 OR main = 0)",
 );
 
+const IN_DOMAIN: TenantSql = TenantSql::new(
+    "SELECT COUNT(*) FROM address a
+        LEFT JOIN account c ON c.tenant = $1 AND a.kind = 1 AND c.id = a.object
+        LEFT JOIN alias n ON n.tenant = $1 AND a.kind = 2 AND n.id = a.object
+        LEFT JOIN list l ON l.tenant = $1 AND a.kind = 3 AND l.id = a.object
+     WHERE a.tenant = $1 AND a.domain = $2 AND COALESCE(c.state, n.state, l.state) <> 3",
+);
+
 /// The number of a kind that has addresses, as it stands in the index.
 pub(crate) const fn number(kind: Kind) -> i64 {
     match kind {
@@ -145,6 +153,11 @@ pub(crate) fn whose(tx: &mut TenantTx<'_>, key: &str) -> Result<Option<(Kind, i6
 /// Takes all addresses of an object away.
 pub(crate) fn clear(tx: &mut TenantTx<'_>, object: i64) -> Result<(), StoreError> {
     tx.execute(TAKE_ALL, &[object.into()]).map(drop)
+}
+
+/// How many addresses of objects that are not deleted are in a domain.
+pub(crate) fn in_domain(tx: &mut TenantTx<'_>, domain: i64) -> Result<u64, StoreError> {
+    Ok(tx.row(IN_DOMAIN, &[domain.into()], |row| row.get(0))?.unwrap_or(0))
 }
 
 /// Aliases and further addresses of accounts, which a plan counts alike.

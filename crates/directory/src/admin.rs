@@ -11,7 +11,7 @@ use crate::field::Edit;
 use crate::kind::Kind;
 use crate::kind::plan::Plan;
 use crate::log::{self, LOOK_BACK};
-use crate::object::{self, Filter, Object, Place};
+use crate::object::{self, Filter, Place};
 use crate::request::{Action, Answer, FieldEdit, Named, Request, View};
 use crate::rights::{self, Denied, Standing, Target, Verb};
 use crate::{DIRECTORY, Directory};
@@ -303,7 +303,7 @@ impl Directory {
         };
         let is_full = objects.len() == usize::from(limit);
         let next = objects.last().filter(|_| is_full).map(|last| (last.name.clone(), last.id));
-        let objects = objects.iter().filter(|object| !is_platform(object)).map(View::from).collect();
+        let objects = objects.iter().map(View::from).collect();
         Ok(Answer::Objects { objects, next })
     }
 
@@ -431,8 +431,9 @@ impl Directory {
         let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
         let Removal { place, kind, .. } = *removal;
         let accounts: Vec<i64> = removal.homes.iter().map(|home| home.account.as_i64()).collect();
+        let now = self.clock.now();
         let write = self.store.write(scope.long(), "directory.remove", move |tx| {
-            change::remove(&mut tx.tenant(place.tenant), place, kind, &accounts)
+            change::remove(tx, place, kind, &accounts, now)
         });
         let is_done = write.await?;
         self.caches.forget_all();
@@ -474,10 +475,6 @@ impl Directory {
         let gone = self.store.write(scope, "directory.trim", move |tx| log::trim(tx, now)).await?;
         Ok(gone > 0)
     }
-}
-
-fn is_platform(object: &Object) -> bool {
-    object.kind == Kind::Tenant && object.tenant == TenantId::PLATFORM
 }
 
 /// By id, or by name; an account by any of its addresses.

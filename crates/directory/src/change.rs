@@ -30,6 +30,8 @@ pub(crate) struct StoredSecret {
     pub(crate) secret: String,
     /// What an app password is found by.
     pub(crate) prefix: Option<String>,
+    /// What checks an app password by SCRAM.
+    pub(crate) scram: Option<String>,
     /// An app password itself, which its owner sees once.
     pub(crate) shown: Option<Zeroizing<String>>,
 }
@@ -117,8 +119,9 @@ pub(crate) struct Settling<'j> {
 
 const LOCK: TenantSql =
     TenantSql::new("UPDATE tenant SET changes = changes + 1 WHERE tenant = $1 AND id = $1");
-const SET_SECRET: TenantSql =
-    TenantSql::new("UPDATE credential SET secret = $3, prefix = $4 WHERE tenant = $1 AND id = $2");
+const SET_SECRET: TenantSql = TenantSql::new(
+    "UPDATE credential SET secret = $3, prefix = $4, scram = $5 WHERE tenant = $1 AND id = $2",
+);
 const TENANTS_OF_PLAN: Sql = Sql::new("SELECT name FROM tenant WHERE parent = $1 LIMIT 1");
 
 pub(crate) fn invalid(field: &str, problem: impl Into<String>) -> DirectoryError {
@@ -126,16 +129,30 @@ pub(crate) fn invalid(field: &str, problem: impl Into<String>) -> DirectoryError
 }
 
 /// Carries out a job of the platform's own people, who may name plans.
+///
+/// Plans are the platform's, so its lock comes first where a tenant gets one: a plan does not
+/// go while a tenant is given it, nor is one given that goes.
 pub(crate) fn operate(tx: &mut ControlTx<'_>, job: &Job) -> Result<Done, DirectoryError> {
     let parent = plan_named(tx, job)?;
-    if let What::Move { kind: Kind::Plan, id, verb: Verb::Delete, .. } = job.what
-        && let Some(by) = tx.row(TENANTS_OF_PLAN, &[id.into()], |row| row.get::<String>(0))?
-    {
-        let name = object::by_id(&mut tx.tenant(job.tenant), Kind::Plan, id)?.map(|plan| plan.name);
-        let name = name.unwrap_or_default();
-        return Err(DirectoryError::InUse { kind: Kind::Plan, name, by: format!("the tenant {by}") });
+    if let What::Move { kind: Kind::Plan, id, verb: Verb::Delete, .. } = job.what {
+        lock(tx, TenantId::PLATFORM)?;
+        if let Some(tenant) = tenant_of_plan(tx, id)? {
+            let name = object::by_id(&mut tx.tenant(job.tenant), Kind::Plan, id)?.map(|plan| plan.name);
+            let (name, by) = (name.unwrap_or_default(), format!("the tenant {tenant}"));
+            return Err(DirectoryError::InUse { kind: Kind::Plan, name, by });
+        }
     }
     carry_out(&mut tx.tenant(job.tenant), job, parent)
+}
+
+/// Nothing of the tenant is changed by others until this transaction ends.
+fn lock(tx: &mut ControlTx<'_>, tenant: TenantId) -> Result<(), StoreError> {
+    tx.tenant(tenant).execute(LOCK, &[]).map(drop)
+}
+
+/// A tenant that has the plan, deleted or not.
+fn tenant_of_plan(tx: &mut ControlTx<'_>, plan: i64) -> Result<Option<String>, StoreError> {
+    tx.row(TENANTS_OF_PLAN, &[plan.into()], |row| row.get(0))
 }
 
 /// The id of the plan that the job gives to a tenant.
@@ -150,6 +167,7 @@ fn plan_named(tx: &mut ControlTx<'_>, job: &Job) -> Result<Option<i64>, Director
         _ => None,
     });
     let Some(name) = wanted else { return Ok(None) };
+    lock(tx, TenantId::PLATFORM)?;
     let plan = object::by_name(&mut tx.tenant(TenantId::PLATFORM), Kind::Plan, name)?;
     match plan.filter(|plan| plan.state == State::Active) {
         Some(plan) => Ok(Some(plan.id)),
@@ -345,10 +363,19 @@ fn refuse_if_used(tx: &mut TenantTx<'_>, object: &Object) -> Result<(), Director
         let users = object::children(tx, kind, object.id, 100)?;
         if let Some(user) = users.iter().find(|user| user.state != State::Deleted) {
             let by = format!("the {kind} {}", user.name);
-            return Err(DirectoryError::InUse { kind: object.kind, name: object.name.clone(), by });
+            return Err(in_use(object, by));
         }
     }
-    Ok(())
+    // What is called by an address elsewhere can have further ones here.
+    match addresses::in_domain(tx, object.id)? {
+        0 => Ok(()),
+        1 => Err(in_use(object, "one further address of an account".into())),
+        many => Err(in_use(object, format!("{many} further addresses of accounts"))),
+    }
+}
+
+fn in_use(object: &Object, by: String) -> DirectoryError {
+    DirectoryError::InUse { kind: object.kind, name: object.name.clone(), by }
 }
 
 /// Writes the object and its secret.
@@ -367,8 +394,8 @@ fn write(
         return Err(taken(tx, object)?);
     }
     if let What::Create { secret: Some(secret), .. } | What::Change { secret: Some(secret), .. } = &job.what {
-        let prefix = secret.prefix.as_deref();
-        tx.execute(SET_SECRET, &[object.id.into(), (&secret.secret).into(), prefix.into()])?;
+        let (prefix, scram) = (secret.prefix.as_deref(), secret.scram.as_deref());
+        tx.execute(SET_SECRET, &[object.id.into(), (&secret.secret).into(), prefix.into(), scram.into()])?;
     }
     Ok(())
 }
@@ -531,15 +558,30 @@ pub(crate) fn target(tx: &mut TenantTx<'_>, object: &Object) -> Result<Target, D
     Ok(target)
 }
 
-/// Removes a deleted object whose time has come, and what hung on it. Of a tenant, only the
-/// accounts in `accounts`, whose mail is gone, and the tenant itself when none is left.
-/// False if there is more to do at once.
+/// Removes a deleted object whose time has come, and what hung on it, unless it was undeleted
+/// meanwhile. Of a tenant, only the accounts in `accounts`, whose mail is gone, and the tenant
+/// itself when none is left. False if there is more to do at once.
 pub(crate) fn remove(
-    tx: &mut TenantTx<'_>,
+    tx: &mut ControlTx<'_>,
     place: Place,
     kind: Kind,
     accounts: &[i64],
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
+    lock(tx, place.tenant)?;
+    let is_due =
+        |object: &Object| object.state == State::Deleted && object.until.is_some_and(|until| until < now);
+    if !object::by_id(&mut tx.tenant(place.tenant), kind, place.id)?.is_some_and(|object| is_due(&object)) {
+        return Ok(true);
+    }
+    if kind == Kind::Plan && tenant_of_plan(tx, place.id)?.is_some() {
+        tracing::error!(plan = place.id, "a deleted plan has a tenant: it stays");
+        return Ok(true);
+    }
+    remove_due(&mut tx.tenant(place.tenant), place, kind, accounts)
+}
+
+fn remove_due(tx: &mut TenantTx<'_>, place: Place, kind: Kind, accounts: &[i64]) -> Result<bool, StoreError> {
     match kind {
         Kind::Tenant => {
             for account in accounts {

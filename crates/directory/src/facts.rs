@@ -91,6 +91,8 @@ pub(crate) struct CredentialFacts {
     pub(crate) version: i64,
     pub(crate) fields: Credential,
     pub(crate) secret: Secret,
+    /// What checks an app password by SCRAM.
+    pub(crate) scram: Option<Secret>,
     pub(crate) prefix: Option<String>,
     pub(crate) used_at: Option<Timestamp>,
 }
@@ -118,7 +120,7 @@ const TENANT: Sql = Sql::new(
     "SELECT t.state, t.data, p.data FROM tenant t LEFT JOIN plan p ON p.id = t.parent WHERE t.id = $1",
 );
 const CREDENTIALS: Sql = Sql::new(
-    "SELECT id, state, version, data, secret, prefix, used_at FROM credential
+    "SELECT id, state, version, data, secret, prefix, used_at, scram FROM credential
      WHERE tenant = $1 AND parent = $2 ORDER BY name LIMIT 200",
 );
 
@@ -193,6 +195,7 @@ pub(crate) fn read_credentials(
             secret: Secret(row.get::<Option<String>>(4)?.unwrap_or_default()),
             prefix: row.get(5)?,
             used_at: row.get(6)?,
+            scram: row.get::<Option<String>>(7)?.map(Secret),
         })
     })
 }
@@ -223,6 +226,8 @@ pub(crate) struct Caches {
     pub(crate) domains: Cache<Domain, Option<Arc<DomainFacts>>>,
     pub(crate) tenants: Cache<TenantId, Arc<TenantFacts>>,
     pub(crate) credentials: Cache<AccountId, Arc<[CredentialFacts]>>,
+    /// Has any tenant chosen SCRAM?
+    pub(crate) scram: Cache<(), bool>,
     /// How often something was forgotten.
     forgotten: Mutex<u64>,
     /// Milliseconds of the last time when other nodes' changes were heard of; 0: there are none.
@@ -236,6 +241,7 @@ impl Caches {
             domains: Cache::new(sizes.domains),
             tenants: Cache::new(sizes.tenants),
             credentials: Cache::new(sizes.credentials),
+            scram: Cache::new(1),
             forgotten: Mutex::new(0),
             heard_at: AtomicI64::new(0),
         }
@@ -283,6 +289,7 @@ impl Caches {
                     }
                 }
                 Cached::Tenant(id) => {
+                    self.scram.invalidate_all();
                     if let Some(id) = TenantId::from_i64(*id) {
                         self.tenants.invalidate(&id);
                     }
@@ -305,5 +312,6 @@ impl Caches {
         self.domains.invalidate_all();
         self.tenants.invalidate_all();
         self.credentials.invalidate_all();
+        self.scram.invalidate_all();
     }
 }

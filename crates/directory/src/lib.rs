@@ -35,6 +35,7 @@ mod request;
 mod resolve;
 mod rights;
 mod schema;
+mod scram_sign_in;
 mod secrets;
 mod sign_in;
 
@@ -55,6 +56,7 @@ pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
 pub use resolve::{Account, MOST_RECIPIENTS, Recipients, Resolution};
 pub use rights::{Standing, Verb};
 pub use schema::SCHEMA;
+pub use scram_sign_in::{ScramExchange, ScramProven};
 pub use sign_in::{Attempt, Claim, SignInError};
 
 /// The directory itself, whose right to the tables is its own: it resolves others' before.
@@ -72,7 +74,7 @@ pub struct Directory {
     nobody: PasswordHash,
     /// Passwords that were right within the last hour.
     known: AuthCache,
-    app_key: tokio::sync::OnceCell<AppPasswordKey>,
+    app_keys: tokio::sync::OnceCell<secrets::AppPasswordKeys>,
     breached: Option<Arc<BreachedPasswords>>,
     /// The last number of the control log that was seen.
     seen: std::sync::atomic::AtomicI64,
@@ -104,9 +106,9 @@ impl Directory {
         let caches = facts::Caches::new(sizes);
         let seen = std::sync::atomic::AtomicI64::new(RisingIds::floor_at(clock.now()));
         let known = AuthCache::new(usize::try_from(sizes.credentials).unwrap_or(usize::MAX), &*random);
-        let app_key = tokio::sync::OnceCell::new();
+        let app_keys = tokio::sync::OnceCell::new();
         let breached = None;
-        Ok(Self { store, ids, clock, random, caches, passwords, nobody, known, app_key, breached, seen })
+        Ok(Self { store, ids, clock, random, caches, passwords, nobody, known, app_keys, breached, seen })
     }
 
     /// New passwords are looked up in this file.

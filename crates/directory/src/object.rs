@@ -164,7 +164,7 @@ macro_rules! statements {
             list_anywhere: Sql::new(concat!(
                 "SELECT id, tenant, parent, name, state, version, created_at, changed_at, until, data FROM ",
                 $table,
-                " WHERE (name, id) > ($1, $2) AND state BETWEEN $3 AND $4
+                " WHERE (name, id) > ($1, $2) AND id < 9223372036854775807 AND state BETWEEN $3 AND $4
                     AND name LIKE $5 ESCAPE '!' AND (parent = $6 OR $6 = 0)
                  ORDER BY name, id LIMIT $7"
             )),
@@ -390,7 +390,7 @@ pub(crate) fn list(tx: &mut TenantTx<'_>, kind: Kind, filter: &Filter) -> Result
     tx.rows(kind.statements().list, &filter.params(&pattern), |row| read_object(kind, row))
 }
 
-/// A page of every tenant's objects.
+/// A page of every tenant's objects. The platform, whose number is the highest, is none.
 pub(crate) fn list_anywhere(
     tx: &mut ControlTx<'_>,
     kind: Kind,

@@ -62,8 +62,10 @@ impl Account {
 }
 
 /// Where mail to an address goes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Recipients {
+    /// Whose address it is.
+    pub tenant: Arc<TenantFacts>,
     /// Into these mailboxes, each once.
     pub accounts: Vec<Arc<Account>>,
     /// On to these addresses, which are not the tenant's.
@@ -115,7 +117,7 @@ impl Directory {
         match &lead.to {
             LeadsTo::Account(facts) if facts.forward_to.is_empty() => {
                 let accounts = vec![Arc::new(Account::new(facts, &tenant))];
-                Ok(Resolution::Recipients(Recipients { accounts, forwards: Vec::new() }))
+                Ok(Resolution::Recipients(Recipients { tenant, accounts, forwards: Vec::new() }))
             }
             LeadsTo::Account(_) => self.follow(vec![address.clone()], &tenant).await,
             LeadsTo::Others(targets) => self.follow(targets.clone(), &tenant).await,
@@ -127,7 +129,8 @@ impl Directory {
         let mut waiting = first;
         let mut seen: HashSet<AddressKey> = HashSet::new();
         let mut seen_accounts = HashSet::new();
-        let mut recipients = Recipients::default();
+        let mut recipients =
+            Recipients { tenant: Arc::clone(tenant), accounts: Vec::new(), forwards: Vec::new() };
         let mut is_suspended = false;
         while let Some(address) = waiting.pop() {
             if !seen.insert(address.key()) || seen.len() > MOST_RECIPIENTS {

@@ -11,118 +11,128 @@ use hikyaku_store::{By, Component, Database, Migration};
 pub const SCHEMA: Component = Component {
     name: "directory",
     within: |database| database == Database::Control,
-    migrations: &[Migration {
-        number: 1,
-        name: "plans, tenants, domains, accounts, aliases, lists, groups, roles, credentials, audit",
-        sql: "
-            -- The platform itself is the tenant of the highest number: plans are its.
-            CREATE TABLE plan (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
-            );
+    migrations: &[
+        Migration {
+            number: 1,
+            name: "plans, tenants, domains, accounts, aliases, lists, groups, roles, credentials, audit",
+            sql: "
+                -- The platform itself is the tenant of the highest number: plans are its.
+                CREATE TABLE plan (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
+                );
 
-            -- `changes` is raised first by every change of what the tenant has: it is its lock.
-            CREATE TABLE tenant (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL, changes {int} NOT NULL DEFAULT 0
-            );
-            CREATE INDEX tenant_by_plan ON tenant (parent);
-            INSERT INTO tenant (id, tenant, name, state, version, created_at, changed_at, data)
-                VALUES (9223372036854775807, 9223372036854775807, '(platform)', 1, 1, 0, 0, '{}');
+                -- `changes` is raised first by every change of what the tenant has: it is its lock.
+                CREATE TABLE tenant (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL, changes {int} NOT NULL DEFAULT 0
+                );
+                CREATE INDEX tenant_by_plan ON tenant (parent);
+                INSERT INTO tenant (id, tenant, name, state, version, created_at, changed_at, data)
+                    VALUES (9223372036854775807, 9223372036854775807, '(platform)', 1, 1, 0, 0, '{}');
 
-            CREATE TABLE domain (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
-            );
-            CREATE INDEX domain_of_tenant ON domain (tenant, name);
-            CREATE INDEX domain_by_parent ON domain (parent) WHERE parent IS NOT NULL;
+                CREATE TABLE domain (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
+                );
+                CREATE INDEX domain_of_tenant ON domain (tenant, name);
+                CREATE INDEX domain_by_parent ON domain (parent) WHERE parent IS NOT NULL;
 
-            CREATE TABLE account (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
-            );
-            CREATE INDEX account_of_tenant ON account (tenant, name);
-            CREATE INDEX account_dying ON account (until) WHERE until IS NOT NULL;
+                CREATE TABLE account (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
+                );
+                CREATE INDEX account_of_tenant ON account (tenant, name);
+                CREATE INDEX account_dying ON account (until) WHERE until IS NOT NULL;
 
-            CREATE TABLE alias (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
-            );
-            CREATE INDEX alias_of_tenant ON alias (tenant, name);
+                CREATE TABLE alias (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
+                );
+                CREATE INDEX alias_of_tenant ON alias (tenant, name);
 
-            CREATE TABLE list (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
-            );
-            CREATE INDEX list_of_tenant ON list (tenant, name);
+                CREATE TABLE list (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
+                );
+                CREATE INDEX list_of_tenant ON list (tenant, name);
 
-            CREATE TABLE user_group (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL,
-                UNIQUE (tenant, name)
-            );
+                CREATE TABLE user_group (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL,
+                    UNIQUE (tenant, name)
+                );
 
-            CREATE TABLE role (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
-            );
-            CREATE INDEX role_of_tenant ON role (tenant, name);
-            CREATE INDEX role_of_account ON role (tenant, parent, name);
+                CREATE TABLE role (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
+                );
+                CREATE INDEX role_of_tenant ON role (tenant, name);
+                CREATE INDEX role_of_account ON role (tenant, parent, name);
 
-            -- secret: a password hash, or the keyed hash of an app password, whose `prefix`
-            -- finds it.
-            CREATE TABLE credential (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
-                state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
-                changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL,
-                secret TEXT, prefix {key} UNIQUE, used_at {int}
-            );
-            CREATE INDEX credential_of_tenant ON credential (tenant, name);
-            CREATE INDEX credential_of_account ON credential (tenant, parent, name);
+                -- secret: a password hash, or the keyed hash of an app password, whose `prefix`
+                -- finds it.
+                CREATE TABLE credential (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL,
+                    secret TEXT, prefix {key} UNIQUE, used_at {int}
+                );
+                CREATE INDEX credential_of_tenant ON credential (tenant, name);
+                CREATE INDEX credential_of_account ON credential (tenant, parent, name);
 
-            -- key: an address key. main: the address that its account is called by.
-            CREATE TABLE address (
-                key {key} PRIMARY KEY, tenant {int} NOT NULL, domain {int} NOT NULL, kind {int} NOT NULL,
-                object {int} NOT NULL, main {int} NOT NULL
-            ) {clustered};
-            CREATE INDEX address_of_tenant ON address (tenant, kind);
-            CREATE INDEX address_of_object ON address (tenant, object);
+                -- key: an address key. main: the address that its account is called by.
+                CREATE TABLE address (
+                    key {key} PRIMARY KEY, tenant {int} NOT NULL, domain {int} NOT NULL, kind {int} NOT NULL,
+                    object {int} NOT NULL, main {int} NOT NULL
+                ) {clustered};
+                CREATE INDEX address_of_tenant ON address (tenant, kind);
+                CREATE INDEX address_of_object ON address (tenant, object);
 
-            CREATE TABLE audit (
-                id {int} PRIMARY KEY, tenant {int} NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
-                kind TEXT NOT NULL, object {int} NOT NULL, name {key} NOT NULL, reason TEXT, before TEXT, after TEXT
-            );
-            CREATE INDEX audit_of_tenant ON audit (tenant, id);
-            CREATE INDEX audit_of_object ON audit (object, id);
+                CREATE TABLE audit (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+                    kind TEXT NOT NULL, object {int} NOT NULL, name {key} NOT NULL, reason TEXT, before TEXT, after TEXT
+                );
+                CREATE INDEX audit_of_tenant ON audit (tenant, id);
+                CREATE INDEX audit_of_object ON audit (object, id);
 
-            -- What caches must forget, in the order of the commits of each tenant.
-            CREATE TABLE control_log (
-                seq {int} NOT NULL, kind {int} NOT NULL, key {key} NOT NULL, tenant {int} NOT NULL,
-                PRIMARY KEY (seq, kind, key)
-            ) {clustered};
-        ",
-        postgres: "",
-        tables: &[
-            ("plan", By::Tenant),
-            ("tenant", By::Tenant),
-            ("domain", By::Tenant),
-            ("account", By::Tenant),
-            ("alias", By::Tenant),
-            ("list", By::Tenant),
-            ("user_group", By::Tenant),
-            ("role", By::Tenant),
-            ("credential", By::Tenant),
-            ("address", By::Tenant),
-            ("audit", By::Tenant),
-            ("control_log", By::Tenant),
-        ],
-    }],
+                -- What caches must forget, in the order of the commits of each tenant.
+                CREATE TABLE control_log (
+                    seq {int} NOT NULL, kind {int} NOT NULL, key {key} NOT NULL, tenant {int} NOT NULL,
+                    PRIMARY KEY (seq, kind, key)
+                ) {clustered};
+            ",
+            postgres: "",
+            tables: &[
+                ("plan", By::Tenant),
+                ("tenant", By::Tenant),
+                ("domain", By::Tenant),
+                ("account", By::Tenant),
+                ("alias", By::Tenant),
+                ("list", By::Tenant),
+                ("user_group", By::Tenant),
+                ("role", By::Tenant),
+                ("credential", By::Tenant),
+                ("address", By::Tenant),
+                ("audit", By::Tenant),
+                ("control_log", By::Tenant),
+            ],
+        },
+        Migration {
+            number: 2,
+            name: "SCRAM verifiers of app passwords",
+            // As RFC 5803 writes it. Only with app passwords of tenants that chose it.
+            sql: "ALTER TABLE credential ADD COLUMN scram TEXT",
+            postgres: "",
+            tables: &[],
+        },
+    ],
 };

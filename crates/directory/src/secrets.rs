@@ -13,6 +13,7 @@ use hikyaku_types::{AccountId, Address, TenantId};
 use crate::change::{self, StoredSecret};
 use crate::credential::{
     AppPassword, AppPasswordKey, HashingError, PasswordHash, PasswordOwner, PasswordPolicy, PolicyError,
+    scram,
 };
 use crate::error::{DirectoryError, request as texts};
 use crate::facts::LeadsTo;
@@ -21,7 +22,16 @@ use crate::kind::credential::{Credential, CredentialKind};
 use crate::kind::{Kind, account};
 use crate::object::{self, Place};
 use crate::request::{FieldEdit, NewSecret};
-use crate::{DIRECTORY, Directory};
+use crate::{DIRECTORY, Directory, scram_sign_in};
+
+/// What follows from the platform's secret for app passwords.
+#[derive(Debug)]
+pub(crate) struct AppPasswordKeys {
+    /// Their stored hashes are made with it.
+    pub(crate) digests: AppPasswordKey,
+    /// Of SCRAM.
+    pub(crate) salts: scram::Salts,
+}
 
 impl Directory {
     /// The secret of a new object.
@@ -43,7 +53,7 @@ impl Directory {
         };
         if set("kind") == Some("app_password") {
             refuse(secret.is_some(), texts::SECRET_ONCE)?;
-            return self.app_password().await.map(Some);
+            return self.app_password(tenant, set("account").unwrap_or_default()).await.map(Some);
         }
         let Some(secret) = secret else { return Err(DirectoryError::Request(texts::PASSWORD)) };
         let owner = self.owner_named(tenant, set("account").unwrap_or_default()).await?;
@@ -100,7 +110,7 @@ impl Directory {
                 self.passwords.make(prepared.as_bytes(), &*self.random).await.map_err(of_hashing)?
             }
         };
-        Ok(StoredSecret { secret: hash.as_str().to_owned(), prefix: None, shown: None })
+        Ok(StoredSecret { secret: hash.as_str().to_owned(), prefix: None, scram: None, shown: None })
     }
 
     async fn password_policy(&self, tenant: TenantId) -> Result<PasswordPolicy, DirectoryError> {
@@ -110,18 +120,40 @@ impl Directory {
         Ok(PasswordPolicy::new(fewest, standard.most()).unwrap_or(standard))
     }
 
-    async fn app_password(&self) -> Result<StoredSecret, DirectoryError> {
+    async fn app_password(&self, tenant: TenantId, account: &str) -> Result<StoredSecret, DirectoryError> {
         let password = AppPassword::new(&*self.random);
-        let digest = self.app_passwords().await?.digest(&password);
+        let digest = self.app_password_keys().await?.digests.digest(&password);
         Ok(StoredSecret {
             secret: blake3::Hash::from_bytes(*digest.as_bytes()).to_hex().to_string(),
             prefix: Some(password.id().as_str().to_owned()),
+            scram: self.verifier(tenant, account, &password).await?.map(|verifier| verifier.to_string()),
             shown: Some(password.to_text()),
         })
     }
 
-    /// The key that app passwords are stored under.
-    pub(crate) async fn app_passwords(&self) -> Result<&AppPasswordKey, StoreError> {
+    /// What checks an app password by SCRAM, if its tenant wants that.
+    async fn verifier(
+        &self,
+        tenant: TenantId,
+        account: &str,
+        password: &AppPassword,
+    ) -> Result<Option<scram::Verifier>, DirectoryError> {
+        if !self.tenant(tenant).await?.is_some_and(|tenant| tenant.fields.scram) {
+            return Ok(None);
+        }
+        let Some(id) = self.account_named(account).await? else { return Ok(None) };
+        let owner = self.owner(tenant, id).await?;
+        let Some(Text(main)) = owner.and_then(|owner| owner.addresses.into_iter().next()) else {
+            return Ok(None);
+        };
+        let credentials = self.credentials(tenant, id).await?;
+        let salt = scram_sign_in::salt(&credentials, &main, &self.app_password_keys().await?.salts);
+        // Two milliseconds: not worth another thread.
+        Ok(Some(scram::Verifier::of(password, salt)))
+    }
+
+    /// What app passwords are stored under.
+    pub(crate) async fn app_password_keys(&self) -> Result<&AppPasswordKeys, StoreError> {
         let make = || async {
             let mut fresh = [0u8; 32];
             self.random.fill(&mut fresh);
@@ -129,9 +161,13 @@ impl Directory {
             let write = self
                 .store
                 .write(scope, "directory.secret", move |tx| platform_secret(tx, "app_passwords", &fresh));
-            Ok(AppPasswordKey::derive(&write.await?))
+            let secret = write.await?;
+            Ok(AppPasswordKeys {
+                digests: AppPasswordKey::derive(&secret),
+                salts: scram::Salts::derive(&secret),
+            })
         };
-        self.app_key.get_or_try_init(make).await
+        self.app_keys.get_or_try_init(make).await
     }
 
     async fn owner_named(
@@ -139,13 +175,21 @@ impl Directory {
         tenant: TenantId,
         name: &str,
     ) -> Result<Option<account::Account>, DirectoryError> {
+        match self.account_named(name).await? {
+            Some(id) => self.owner(tenant, id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The account that a field names, by its id or any of its addresses.
+    async fn account_named(&self, name: &str) -> Result<Option<AccountId>, DirectoryError> {
         if let Ok(id) = name.parse::<AccountId>() {
-            return self.owner(tenant, id).await;
+            return Ok(Some(id));
         }
         let Ok(address) = name.parse::<Address>() else { return Ok(None) };
         let Some(lead) = self.lead(&address.key()).await? else { return Ok(None) };
         match &lead.to {
-            LeadsTo::Account(facts) => self.owner(tenant, facts.id).await,
+            LeadsTo::Account(facts) => Ok(Some(facts.id)),
             LeadsTo::Others(_) => Ok(None),
         }
     }

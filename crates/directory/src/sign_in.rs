@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hikyaku_store::{Scope, Sql, StoreError};
-use hikyaku_types::{Actor, Address, Network, Service, Timestamp};
+use hikyaku_types::{AccountId, Actor, Address, Network, Service, TenantId, Timestamp};
 
 use crate::credential::{
     AppPassword, AppPasswordDigest, AppPasswordRecord, Entrance, HashingError, LastUse, LookupId,
@@ -121,7 +121,7 @@ impl Directory {
             (None, None) => None,
         };
         let credentials = match &account {
-            Some((account, _)) => self.credentials(account).await?,
+            Some((account, _)) => self.credentials(account.home.tenant, account.home.account).await?,
             None => Arc::from([]),
         };
         let typed = AppPassword::parse(password).map(|typed| typed.id());
@@ -160,22 +160,30 @@ impl Directory {
         attempt: &Attempt,
     ) -> Result<bool, SignInError> {
         let Some(typed) = AppPassword::parse(password) else { return Ok(false) };
-        let id = typed.id();
-        let found = credentials.iter().find(|one| one.prefix.as_deref() == Some(id.as_str()));
-        let Some(credential) = found.filter(|one| one.state == State::Active) else { return Ok(false) };
-        let Some(record) = app_password(credential, id) else { return Ok(false) };
-        if !record.is_of(self.app_passwords().await?, &typed) {
+        let Some((_, record)) = app_password_of(credentials, typed.id()) else { return Ok(false) };
+        if !record.is_of(&self.app_password_keys().await?.digests, &typed) {
             return Ok(false);
         }
+        Ok(self.may_use_app_password(credentials, typed.id(), attempt).await)
+    }
+
+    /// May this app password, which was shown to be known, be used so? Then it was.
+    pub(crate) async fn may_use_app_password(
+        &self,
+        credentials: &[CredentialFacts],
+        id: LookupId,
+        attempt: &Attempt,
+    ) -> bool {
+        let Some((credential, record)) = app_password_of(credentials, id) else { return false };
         let now = LastUse { at: self.clock.now(), source: attempt.source, entrance: attempt.entrance };
         if let Err(refusal) = record.admits(&now) {
             tracing::info!(credential = %credential.id, %refusal, "an app password was refused");
-            return Ok(false);
+            return false;
         }
         if record.is_worth_noting(&now) {
             self.note_use(credential, now.at).await;
         }
-        Ok(true)
+        true
     }
 
     /// The password itself, from the cache or by its hash.
@@ -260,8 +268,12 @@ impl Directory {
         }
     }
 
-    async fn credentials(&self, account: &Account) -> Result<Arc<[CredentialFacts]>, StoreError> {
-        let (tenant, account) = (account.home.tenant, account.home.account);
+    /// The credentials of an account.
+    pub(crate) async fn credentials(
+        &self,
+        tenant: TenantId,
+        account: AccountId,
+    ) -> Result<Arc<[CredentialFacts]>, StoreError> {
         if let Some(known) = self.fresh().and_then(|caches| caches.credentials.get(&account)) {
             return Ok(known);
         }
@@ -274,6 +286,16 @@ impl Directory {
     }
 }
 
+/// The active app password of this public part.
+fn app_password_of(
+    credentials: &[CredentialFacts],
+    id: LookupId,
+) -> Option<(&CredentialFacts, AppPasswordRecord)> {
+    let found = credentials.iter().find(|one| one.prefix.as_deref() == Some(id.as_str()));
+    let credential = found.filter(|one| one.state == State::Active)?;
+    Some((credential, app_password(credential, id)?))
+}
+
 /// An app password as it is stored.
 fn app_password(credential: &CredentialFacts, id: LookupId) -> Option<AppPasswordRecord> {
     let digest = blake3::Hash::from_hex(&credential.secret.0).ok()?;
@@ -283,7 +305,6 @@ fn app_password(credential: &CredentialFacts, id: LookupId) -> Option<AppPasswor
     Some(AppPasswordRecord {
         id,
         digest: AppPasswordDigest::from_bytes(*digest.as_bytes()),
-        scram: None,
         name: fields.title.as_str().into(),
         services: if fields.services.is_empty() { all() } else { named },
         sources: fields.sources.iter().map(|network| network.0).collect(),

@@ -15,6 +15,8 @@ both_engines! {
     a_domain_that_another_has_is_refused_without_saying_whose
     a_plan_limits_what_a_tenant_has
     what_is_in_use_stays
+    a_domain_with_further_addresses_stays
+    what_is_undeleted_in_time_is_not_removed
     addresses_lead_where_they_should
     lists_are_paged_and_filtered
     a_dry_run_changes_nothing
@@ -315,6 +317,24 @@ fn what_is_in_use_stays(mail: TestStore) {
     assert_eq!(rig.leads("ann@example.org"), "nobody");
 }
 
+fn a_domain_with_further_addresses_stays(mail: TestStore) {
+    let rig = Rig::new(mail);
+    rig.create_in("acme", Kind::Domain, "example.jp", &[]);
+    rig.create(Kind::Account, "ann@example.org", &[("addresses", "ann@example.org,ann@example.jp")]);
+    let refused = |expected: &str| {
+        let error = rig.go(Verb::Delete, Kind::Domain, "example.jp").unwrap_err().to_string();
+        assert!(error.starts_with(&format!("domain `example.jp` is in use by {expected}: ")), "{error}");
+    };
+    refused("one further address of an account");
+    rig.create(Kind::Account, "bob@example.org", &[("addresses", "bob@example.org,bob@example.jp")]);
+    refused("2 further addresses of accounts");
+    // Who is deleted does not hold it up.
+    rig.go(Verb::Delete, Kind::Account, "bob@example.org").unwrap();
+    refused("one further address of an account");
+    rig.edit(Kind::Account, "ann@example.org", "addresses", Edit::Remove("ann@example.jp".into())).unwrap();
+    rig.go(Verb::Delete, Kind::Domain, "example.jp").unwrap();
+}
+
 fn addresses_lead_where_they_should(mail: TestStore) {
     let rig = Rig::new(mail);
     rig.set(Kind::Plan, "small", "accounts", "none");
@@ -394,7 +414,11 @@ fn lists_are_paged_and_filtered(mail: TestStore) {
     let action = Action::List { kind: Kind::Account, tenant: None, of, filter: Filter::default() };
     let Answer::Objects { objects, .. } = rig.operate(action).unwrap() else { panic!() };
     assert_eq!(objects.iter().map(|view| view.name.as_str()).collect::<Vec<_>>(), ["ann@example.net"]);
-    // The platform's own tenant is nobody's business.
+    // The platform's own tenant is nobody's business, and takes nobody's place.
+    for limit in [1, 2, 3] {
+        let filter = Filter { limit: Some(limit), ..Filter::default() };
+        assert_eq!(rig.names(Kind::Tenant, filter).len(), usize::from(limit).min(2));
+    }
     assert_eq!(rig.names(Kind::Tenant, Filter::default()), ["acme", "other"]);
 }
 
@@ -514,6 +538,21 @@ fn removal_takes_what_hung_on_it(mail: TestStore) {
     assert_eq!(rig.leads(ann), "foreign");
     rig.create_in("other", Kind::Domain, "example.org", &[]);
     rig.create(Kind::Account, ann, &[]);
+}
+
+fn what_is_undeleted_in_time_is_not_removed(mail: TestStore) {
+    let rig = Rig::new(mail);
+    rig.create(Kind::Plan, "large", &[]);
+    for (kind, name) in [(Kind::Plan, "large"), (Kind::Domain, "example.net")] {
+        rig.go(Verb::Delete, kind, name).unwrap();
+        rig.go(Verb::Purge, kind, name).unwrap();
+        rig.mail.clock.advance(std::time::Duration::from_secs(1));
+        let dying = rig.mail.block_on(rig.test.directory.dying()).unwrap();
+        assert_eq!(dying.len(), 1, "{kind}");
+        rig.go(Verb::Undelete, kind, name).unwrap();
+        assert!(rig.mail.block_on(rig.test.directory.remove(&dying[0])).unwrap());
+        assert_eq!(rig.show(kind, name).unwrap().state, State::Active);
+    }
 }
 
 fn a_group_may_have_a_thousand_members(mail: TestStore) {

@@ -12,6 +12,7 @@ mod names;
 mod parse;
 mod place;
 mod print;
+mod queue;
 mod refusal;
 mod secret;
 mod seed;
@@ -48,12 +49,15 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
 fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     let place = place::find(matches)?;
     if let Some(("seed", matches)) = matches.subcommand() {
-        return seed::run(matches, &place, json);
+        return seed::run(matches, place, json);
+    }
+    if let Some(("queue", matches)) = matches.subcommand() {
+        return queue::run(matches, place, json);
     }
     let mut parsed = parse::command(matches)?;
     // Before anything is opened: a server need not wait for somebody who types.
     parsed.add_secret(secret::read(&parsed.secret)?);
-    let mut way = Way::open(&place)?;
+    let mut way = Way::open(place)?;
     names::to_ids(&mut way, &mut parsed.request)?;
     loop {
         let answer = way.ask(&parsed.request)?;

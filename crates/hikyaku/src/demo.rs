@@ -27,6 +27,7 @@ use crate::bounds::Bounds;
 use crate::listen::{Door, Listeners, Manner};
 use crate::make::password;
 use crate::services::{COMPONENTS, Installation};
+use crate::settings::ResolverSettings;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -37,6 +38,10 @@ pub(crate) struct Arguments {
     /// lmtp twelve above.
     #[arg(long, default_value_t = 2525)]
     base_port: u16,
+    /// Ask the resolver at this address and port who sent mail that comes in by SMTP; nobody
+    /// is asked without.
+    #[arg(long)]
+    resolver: Option<SocketAddr>,
     /// Print one line of JSON when ready, for programs.
     #[arg(long)]
     json: bool,
@@ -160,7 +165,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         &mut metrics,
         &runtime,
     )?;
-    let directory = installation.directory(2)?;
+    let directory = installation.directory(2, None)?;
     runtime.block_on(state.make_known(&directory))?;
     let tls = Certificates::load_or_make(&arguments.data.join("tls"))?;
     runtime.block_on(serve(arguments, &mut state, &installation, directory, &tls))?;
@@ -184,6 +189,7 @@ async fn serve(
         tls: Some(tls.acceptor.clone()),
         plain_sign_in_without_tls: arguments.suite,
         bounds: if arguments.suite { Bounds::of_suites() } else { Bounds::default() },
+        resolver: arguments.resolver.map(ResolverSettings::at),
         ..Manner::new(Domain::parse(HOST_NAME)?)
     };
     let listeners = Listeners::open(&wanted, &manner, installation, &directory)

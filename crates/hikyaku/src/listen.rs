@@ -8,10 +8,11 @@ use anyhow::{Context, bail};
 use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode as ImapMode, Start};
 use hikyaku_net::{Listener, Shutdown, TlsAcceptor};
+use hikyaku_sender_auth::dns::{Network as DnsNetwork, Resolver};
 use hikyaku_sign_in::Gate;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
-use hikyaku_smtp_server::Mode as SmtpMode;
+use hikyaku_smtp_server::{Judge, Mode as SmtpMode};
 use hikyaku_types::{Domain, Network};
 use tokio::task::JoinSet;
 
@@ -19,6 +20,7 @@ use crate::admin::{AdminSocket, Desk, serve_admin};
 use crate::bounds::{Bounds, ImapBounds};
 use crate::maintenance;
 use crate::services::Installation;
+use crate::settings::ResolverSettings;
 
 /// What can be listened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +73,8 @@ pub(crate) struct Manner {
     pub(crate) proxies: Vec<Network>,
     /// What becomes of bare CR and LF in content that comes in by SMTP.
     pub(crate) line_ends: LineEnds,
+    /// Whom to ask who sent mail that comes in by SMTP; nobody is asked without.
+    pub(crate) resolver: Option<ResolverSettings>,
 }
 
 impl Manner {
@@ -84,6 +88,7 @@ impl Manner {
             lmtp_socket: None,
             proxies: Vec::new(),
             line_ends: LineEnds::Normalise,
+            resolver: None,
         }
     }
 }
@@ -124,6 +129,7 @@ impl Listeners {
             Arc::clone(&gate),
             manner.bounds.shared,
             usize::try_from(manner.bounds.smtp.size_bytes)?,
+            judge(wanted, manner)?,
         );
         let imap = installation.imap(Arc::clone(directory), Arc::clone(&gate));
         let mut listeners = Self {
@@ -183,8 +189,8 @@ impl Listeners {
     }
 }
 
-/// What goes on beside the listeners until it is dropped: maintenance, the socket for
-/// administration, and where nodes share a database, hearing of each other.
+/// What goes on beside the listeners until it is dropped: maintenance, indexing for search,
+/// the socket for administration, and where nodes share a database, hearing of each other.
 fn background(
     installation: &Installation,
     directory: &Arc<Directory>,
@@ -193,8 +199,10 @@ fn background(
     let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
-    let admin = serve_admin(socket, Desk::new(Arc::clone(directory)));
-    let maintenance = maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate));
+    let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory)));
+    let search = installation.search.clone();
+    let maintenance =
+        maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate), search.clone());
     let history = maintenance::write_history(Arc::clone(gate));
     let (is_shared, directory, gate) = (installation.is_shared, Arc::clone(directory), Arc::clone(gate));
     let keep_up = async move {
@@ -202,9 +210,20 @@ fn background(
             maintenance::keep_up(directory, gate).await;
         }
     };
-    Ok(async {
-        tokio::join!(maintenance, history, keep_up, admin);
+    Ok(async move {
+        tokio::join!(maintenance, history, search.run(), keep_up, admin);
     })
+}
+
+/// Who asks about the senders of mail, if any comes from other servers.
+fn judge(wanted: &[(Door, SocketAddr)], manner: &Manner) -> anyhow::Result<Option<Arc<Judge>>> {
+    let comes_in = wanted.iter().any(|(door, _)| *door == Door::Smtp);
+    let Some(ResolverSettings { options, budget }) = manner.resolver.as_ref().filter(|_| comes_in) else {
+        return Ok(None);
+    };
+    let network =
+        DnsNetwork::with(options).context("nobody can be asked who sent mail: set resolver.servers")?;
+    Ok(Some(Arc::new(Judge::new(Resolver::Network(Box::new(network)), *budget))))
 }
 
 async fn bind(door: Door, address: SocketAddr, manner: &Manner) -> anyhow::Result<Listener> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_directory::Directory;
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{MailboxId, account, deliver, entry, mailbox};
 use hikyaku_sign_in::Gate;
 use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
@@ -29,6 +30,7 @@ pub(crate) async fn run(
     content: Arc<Content>,
     directory: Arc<Directory>,
     gate: Arc<Gate>,
+    search: Indexer,
 ) {
     let shards: Vec<ShardId> = store.shards().collect();
     loop {
@@ -41,6 +43,7 @@ pub(crate) async fn run(
             report("expired delivery keys", expire_keys(&store, shard).await);
             report("deleted mailboxes", purge(&store, shard).await);
             report("old expunges", forget_expunges(&store, shard).await);
+            report("the search index", search.round(shard, SystemClock.now()).await);
             report("dead content", sweep(&store, &content, shard).await);
         }
         report("uploads that no row names", content.sweep_uploads(&store, SystemClock.now()).await.map(drop));

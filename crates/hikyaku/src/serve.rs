@@ -20,7 +20,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     let mut metrics = Metrics::new();
     let installation =
         Installation::open(&settings.data, &settings.location, &settings.store, &mut metrics, &runtime)?;
-    let directory = installation.directory(settings.passwords_at_once)?;
+    let directory = installation.directory(settings.passwords_at_once, settings.breached)?;
     let tls = certificates::by_name(&settings.certificates)?.map(TlsAcceptor::new).transpose()?;
     let fresh = tls.clone().map(|acceptor| Fresh::new(acceptor, &settings.certificates));
     let manner = Manner {
@@ -31,6 +31,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         line_ends: settings.line_ends,
         bounds: settings.bounds,
         host_name: settings.host_name,
+        resolver: Some(settings.resolver),
     };
     runtime.block_on(async {
         let hangup = reload::hangup()?;

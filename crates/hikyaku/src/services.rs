@@ -3,21 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hikyaku_directory::{CacheSizes, Directory, Passwords};
+use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
+use hikyaku_queue::Administration;
 use hikyaku_sign_in::Gate;
-use hikyaku_smtp_server::{Isolation, Limits, Services};
+use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 5] = [
+pub(crate) const COMPONENTS: [&Component; 7] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
+    &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
+    &hikyaku_queue::SCHEMA,
     &hikyaku_sign_in::SCHEMA,
 ];
 
@@ -28,6 +32,8 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// Works once it is run.
+    pub(crate) search: Indexer,
     /// The data folder.
     pub(crate) data: PathBuf,
     /// Other nodes may work on the same databases.
@@ -66,9 +72,11 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
+        let (store, content) = (Arc::new(store), Arc::new(content));
         Ok(Self {
-            store: Arc::new(store),
-            content: Arc::new(content),
+            search: Indexer::new(Arc::clone(&store), Arc::clone(&content)),
+            store,
+            content,
             ids: Arc::new(ids),
             data: data.to_owned(),
             is_shared: location.folder().is_none(),
@@ -78,16 +86,25 @@ impl Installation {
         })
     }
 
-    /// Who exists, with a pool that checks so many passwords at once.
-    pub(crate) fn directory(&self, passwords_at_once: usize) -> anyhow::Result<Arc<Directory>> {
-        Ok(Arc::new(Directory::new(
+    /// Who exists, with a pool that checks so many passwords at once, and the passwords that
+    /// nobody may choose.
+    pub(crate) fn directory(
+        &self,
+        passwords_at_once: usize,
+        breached: Option<BreachedPasswords>,
+    ) -> anyhow::Result<Arc<Directory>> {
+        let directory = Directory::new(
             Arc::clone(&self.store),
             Arc::clone(&self.ids),
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
             Passwords::new(passwords_at_once),
             CacheSizes::default(),
-        )?))
+        )?;
+        Ok(Arc::new(match breached {
+            Some(file) => directory.with_breached(file),
+            None => directory,
+        }))
     }
 
     /// Who may sign in to what the directory knows.
@@ -105,6 +122,7 @@ impl Installation {
         gate: Arc<Gate>,
         limits: Limits,
         largest: usize,
+        judge: Option<Arc<Judge>>,
     ) -> Services {
         let (keys, cleaning) = KeyCleaner::new(Arc::clone(&self.store));
         tokio::spawn(cleaning);
@@ -118,11 +136,17 @@ impl Installation {
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
             isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
+            judge,
         }
     }
 }
 
 impl Installation {
+    /// What waits to be sent.
+    pub(crate) fn queue(&self) -> Administration {
+        Administration::new(Arc::clone(&self.store), Arc::clone(&self.ids), Arc::new(SystemClock))
+    }
+
     /// What IMAP sessions work with.
     pub(crate) fn imap(&self, directory: Arc<Directory>, gate: Arc<Gate>) -> hikyaku_imap_server::Services {
         hikyaku_imap_server::Services {
@@ -130,6 +154,7 @@ impl Installation {
             content: Arc::clone(&self.content),
             directory,
             gate,
+            search: self.search.clone(),
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -150,7 +175,8 @@ async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
         let scope = || Scope::service(&MAINTENANCE, shard, None).expect("maintenance is a service");
         store.write(scope(), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await?;
         let newest = store.read(scope(), "store.newest", |tx| {
-            Ok::<_, StoreError>(account::last_ids(tx)?.max(hikyaku_trace::last_id(tx)?))
+            let used = account::last_ids(tx)?.max(hikyaku_queue::last_id(tx)?);
+            Ok::<_, StoreError>(used.max(hikyaku_trace::last_id(tx)?))
         });
         ids.start_above(newest.await?);
     }

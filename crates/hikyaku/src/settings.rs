@@ -32,7 +32,7 @@ use toml::de::DeTable;
 
 pub(crate) use findings::{Finding, Findings};
 pub(crate) use page::page;
-pub(crate) use program::Settings;
+pub(crate) use program::{ResolverSettings, Settings};
 pub(crate) use surroundings::Surroundings;
 use written::Written;
 

@@ -85,6 +85,7 @@ capabilities! {
     AuthPlain       "AUTH=PLAIN"           BeforeSignIn "RFC 4616";
     AuthOauthBearer "AUTH=OAUTHBEARER"     BeforeSignIn "RFC 7628";
     AuthScram256    "AUTH=SCRAM-SHA-256"   BeforeSignIn "RFC 7677";
+    AuthScram256Plus "AUTH=SCRAM-SHA-256-PLUS" BeforeSignIn "RFC 7677: where the channel can be bound";
     Idle            "IDLE"                 AfterSignIn  "RFC 2177";
     Namespace       "NAMESPACE"            AfterSignIn  "RFC 2342";
     Children        "CHILDREN"             AfterSignIn  "RFC 3348";

@@ -8,7 +8,7 @@
 //! - the first level INBOX, in any case, is `INBOX`: so a child of `inbox` has one parent.
 //!
 //! Known weakness: levels may be empty (`a//b`), as such a name may be asked about; who
-//! creates mailboxes refuses it. Names are not normalised (NFC): that is the store's, too.
+//! creates mailboxes refuses it. Names are not normalised (NFC): that is the server's, too.
 
 use std::fmt;
 
@@ -160,7 +160,23 @@ pub struct ListPattern(Box<str>);
 impl ListPattern {
     /// Takes a reference or pattern as it stood on the wire; both may be empty.
     pub fn from_wire(wire: &[u8], dialect: Dialect) -> Result<Self, MailboxNameError> {
-        Ok(Self(decode(wire, dialect)?.into()))
+        match decode(wire, dialect) {
+            Err(MailboxNameError::Utf7(_)) => Self::not_utf7(wire),
+            decoded => Ok(Self(decoded?.into())),
+        }
+    }
+
+    /// A pattern that is not modified UTF-7 means what stands there: people type `R&D*` into
+    /// the search of webmail clients, and a wildcard can stand within a shift (`&ZeU*`).
+    /// Nothing wrong can be made by it, so a list that may be empty is the better answer.
+    fn not_utf7(wire: &[u8]) -> Result<Self, MailboxNameError> {
+        Ok(Self(decode(wire, Dialect::Utf8)?.into()))
+    }
+
+    /// The pattern in the form that `change` gives it.
+    #[must_use]
+    pub fn map(&self, change: impl FnOnce(&str) -> String) -> Self {
+        Self(change(&self.0).into())
     }
 
     /// The pattern as it stands on the wire, before quoting.
@@ -299,6 +315,12 @@ pub(crate) mod tests {
                 assert!(!pattern(text).matches(not_matched), "{text} is not {not_matched}");
             }
         }
+        let seven_bit = |text: &str| ListPattern::from_wire(text.as_bytes(), Dialect::SevenBit).unwrap();
+        assert!(seven_bit("&ZeVnLIqe-").matches("日本語"));
+        assert!(seven_bit("R&-D%").matches("R&D 2"));
+        assert!(seven_bit("R&D%").matches("R&D 2"), "not modified UTF-7");
+        assert!(!seven_bit("&ZeU*").matches("日本語"));
+        assert!(ListPattern::from_wire(b"\xff", Dialect::SevenBit).is_err());
         assert!(pattern("box").under(&pattern("in")).matches("INBOX"));
         assert!(pattern("%").under(&pattern("inbox/")).matches("INBOX/a"));
         let hostile = pattern(&format!("{}c", "*a%".repeat(300)));

@@ -3,6 +3,9 @@
 #[path = "../../../fuzz/bodies/src/imap.rs"]
 #[allow(unreachable_pub, reason = "public where the fuzz targets use it")]
 mod imap;
+#[path = "../../../fuzz/bodies/src/imap_responses.rs"]
+#[allow(unreachable_pub, reason = "public where the fuzz targets use it")]
+mod imap_responses;
 
 use std::path::Path;
 
@@ -22,6 +25,7 @@ fn run_seeds(target: &str, least: usize, body: fn(&[u8])) {
 #[test]
 fn seeds() {
     run_seeds("imap_commands", 20, imap::imap_commands);
+    run_seeds("imap_responses", 5, imap_responses::imap_responses);
     run_seeds("imap_utf7", 20, imap::imap_utf7);
     run_seeds("imap_view", 20, imap::imap_view);
 }
@@ -112,6 +116,11 @@ proptest! {
     #[test]
     fn commands_of_bytes(data in prop::collection::vec(any::<u8>(), 0..300)) {
         imap::imap_commands(&data);
+    }
+
+    #[test]
+    fn responses(kind in 0u8..4, data in prop::collection::vec(prop_oneof![0u8..4, any::<u8>()], 0..400)) {
+        imap_responses::imap_responses(&[&[kind], &data[..]].concat());
     }
 
     #[test]

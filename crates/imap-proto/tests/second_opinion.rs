@@ -87,6 +87,7 @@ fn untagged_data() {
         attributes: &[ListAttribute::HasNoChildren, ListAttribute::Subscribed],
         special_use: &[hikyaku_imap_proto::command::SpecialUse::Drafts],
         child_info: false,
+        old_name: None,
     };
     check_print(|out| list(out, &entry, dialect));
     check_print(|out| lsub(out, &entry, dialect));

@@ -8,6 +8,7 @@ mod expunge;
 mod fetch;
 mod list;
 mod quota;
+pub(crate) mod scram;
 mod search;
 mod select;
 mod simple;

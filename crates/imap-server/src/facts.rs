@@ -55,13 +55,19 @@ pub(crate) async fn work<T: Send + 'static>(
 pub(crate) async fn content(session: &Session<'_>, id: EmailId) -> Result<(Email, Vec<u8>), Failure> {
     let found = session.read("imap.email", move |tx| email::emails(tx, &[id])).await?;
     let email = found.into_iter().next().ok_or_else(StatusResponse::expunge_issued)?;
+    let content = assembled(session, &email).await?;
+    Ok((email, content))
+}
+
+/// The message of an email whose row was read.
+pub(crate) async fn assembled(session: &Session<'_>, email: &Email) -> Result<Vec<u8>, Failure> {
+    let id = email.id;
     let content = session.services.content.read(email.placement.clone()).await;
     let content = content.map_err(|error| {
         tracing::error!(email = %id, %error, "a message cannot be read");
         StatusResponse::unavailable()
     })?;
-    let content = email.prelude.assemble(&content);
-    Ok((email, content))
+    Ok(email.prelude.assemble(&content))
 }
 
 /// A message that has been read.

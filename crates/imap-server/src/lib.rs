@@ -26,6 +26,7 @@ mod facts;
 mod history;
 mod mailboxes;
 mod matching;
+mod narrow;
 mod selected;
 mod session;
 mod shell;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_directory::Directory;
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Connection, TlsAcceptor};
 use hikyaku_sign_in::Gate;
 use hikyaku_store::{Content, Store};
@@ -52,6 +54,8 @@ pub struct Services {
     pub directory: Arc<Directory>,
     /// The way in.
     pub gate: Arc<Gate>,
+    /// Indexes accounts that are searched.
+    pub search: Indexer,
     /// Ids of emails and content.
     pub ids: Arc<RisingIds>,
     /// The time.
@@ -83,8 +87,10 @@ pub struct Mode {
     /// How long a client may be silent after it signed in (RFC 9051 section 5.4: at least
     /// 30 minutes), and before.
     pub silence: Duration,
-    /// How long a client may be silent before it signs in.
+    /// How long a client may be silent before it signs in, and a TLS handshake may take.
     pub silence_before_sign_in: Duration,
+    /// How long a client may take nothing of an answer.
+    pub stalled: Duration,
     /// Commands that were mistakes before the connection is closed.
     pub errors: u32,
 }
@@ -99,6 +105,7 @@ impl Mode {
             message_bytes: 50 << 20,
             silence: Duration::from_secs(31 * 60),
             silence_before_sign_in: Duration::from_secs(60),
+            stalled: Duration::from_secs(120),
             errors: 50,
         }
     }

@@ -1,13 +1,18 @@
-//! The account's tree of mailboxes, with full names.
+//! The account's mailboxes by their full names: one of them, or the whole tree.
+//!
+//! Standards: RFC 9051 section 5.1 (names are Net-Unicode, so in NFC).
+//! Invariant: a name means the same mailbox however its characters are composed: macOS sends
+//! them decomposed, others do not.
 
 use std::collections::{HashMap, HashSet};
 
-use hikyaku_imap_proto::MailboxName;
 use hikyaku_imap_proto::mailbox::SEPARATOR;
 use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_imap_proto::{ListPattern, MailboxName};
 use hikyaku_mailstore::{Mailbox, MailboxId, mailbox};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::session::{Failure, Session};
+use crate::session::{Failure, Session, path};
 
 /// Mailboxes that one closure reads.
 const STEP: u16 = 500;
@@ -45,15 +50,27 @@ impl Tree {
     pub(crate) fn has_children(&self, id: MailboxId) -> bool {
         self.parents.contains(&id)
     }
+}
 
-    /// The mailbox of this name.
-    pub(crate) fn find(&self, name: &MailboxName) -> Result<&Mailbox, Failure> {
-        let found = self.mailboxes.binary_search_by(|(other, _)| other.cmp(name));
-        match found.ok().and_then(|at| self.mailboxes.get(at)) {
-            Some((_, mailbox)) => Ok(mailbox),
-            None => Err(StatusResponse::no_such_mailbox().into()),
-        }
+/// The mailbox of this name, without a look at any other: an account may have ten thousand.
+pub(crate) async fn find(session: &Session<'_>, name: &MailboxName) -> Result<Mailbox, Failure> {
+    // A name that no mailbox can have is that of none.
+    let path = path(name).map_err(|_| StatusResponse::no_such_mailbox())?;
+    let found = session.read("imap.mailbox", move |tx| mailbox::find(tx, &path)).await?;
+    found.ok_or_else(|| StatusResponse::no_such_mailbox().into())
+}
+
+/// The name in NFC. One that is too long then is left, and names nothing.
+pub(crate) fn normal(name: &MailboxName) -> MailboxName {
+    match is_nfc(name.as_str()) {
+        true => name.clone(),
+        false => MailboxName::new(&name.as_str().nfc().collect::<String>()).unwrap_or_else(|_| name.clone()),
     }
+}
+
+/// The pattern in NFC, as the names that it is compared with.
+pub(crate) fn normal_pattern(pattern: &ListPattern) -> ListPattern {
+    pattern.map(|text| text.nfc().collect())
 }
 
 /// MAILBOXID, RFC 8474 section 4: no id is given twice in an account, and RENAME keeps it.

@@ -5,24 +5,28 @@
 //! A key is made a [`Test`], in which sets of messages are resolved once. A test is judged on
 //! what is known of a message: first its entry, then when it arrived, then its content. What
 //! is decided by less needs no more, and most messages are decided by their entries.
-//! Texts are compared decoded and without regard to case. Nothing is indexed: the place for
-//! an index is [`find`], which would begin with fewer candidates.
+//! Texts are compared folded (`mime::fold`): without regard to case, width and kana. An
+//! index only spares messages that cannot satisfy: see `narrow.rs`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hikyaku_imap_proto::command::{DateKind, DateTest, EnvelopeField, SearchKey};
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_imap_proto::{By, Date, Flag, Messages, Uid, UidSet};
-use hikyaku_mailstore::{Entry, Flags, email};
-use hikyaku_mime::{encoded_word, text};
+use hikyaku_mailstore::search::Query;
+use hikyaku_mailstore::{Email, Entry, Flags, email};
+use hikyaku_mime::fold::fold;
+use hikyaku_mime::search::{self, MOST_TEXT, Place};
 use hikyaku_types::{EmailId, ThreadId, Timestamp};
 
-use crate::facts::{Message, Needs, content, work};
+use crate::facts::{Message, Needs, assembled, content, work};
+use crate::narrow::narrow;
 use crate::selected::{Reader, Selected};
 use crate::session::{Failure, Session};
 
-/// Octets of a message's text that are looked at.
-const MOST_TEXT: usize = 4 << 20;
+/// Emails that are read together.
+const READ_AHEAD: usize = 32;
 
 /// A message that was found.
 #[derive(Debug, Clone, Copy)]
@@ -46,20 +50,41 @@ pub(crate) async fn find(session: &Session<'_>, key: &SearchKey) -> Result<Found
     let test = Arc::new(Test::of(key, selected));
     let everything = selected.view.uids().difference(selected.view.gone());
     let candidates = test.bound().map_or(everything.clone(), |bound| everything.intersection(&bound));
+    let candidates = narrow(session, selected.id, candidates, test.query()).await?;
     let now = session.services.clock.now();
     let mut reader = Reader::new(selected.id, candidates);
     let mut found = Found { hits: Vec::new(), is_damaged: false };
     while let Some(entries) = reader.step(session).await? {
-        for entry in entries {
-            match satisfies(session, &test, &entry, now).await {
-                Ok(true) => found.hits.extend(hit(&entry)),
-                Ok(false) => {}
-                Err(Failure::Answer(_)) => found.is_damaged = true,
-                Err(gone) => return Err(gone),
+        for entries in entries.chunks(READ_AHEAD) {
+            let mut ahead = read_ahead(session, &test, entries, now).await;
+            for entry in entries {
+                match satisfies(session, &test, entry, now, ahead.remove(&entry.email)).await {
+                    Ok(true) => found.hits.extend(hit(entry)),
+                    Ok(false) => {}
+                    Err(Failure::Answer(_)) => found.is_damaged = true,
+                    Err(gone) => return Err(gone),
+                }
             }
         }
     }
     Ok(found)
+}
+
+/// The emails of entries that do not decide the test by themselves, if it looks at contents.
+/// Where one cannot be read there are none: then each is read alone.
+async fn read_ahead(
+    session: &Session<'_>,
+    test: &Test,
+    entries: &[Entry],
+    now: Timestamp,
+) -> HashMap<EmailId, Email> {
+    if !test.needs(Needs::Content) {
+        return HashMap::new();
+    }
+    let is_undecided = |entry: &&Entry| test.judge(&Facts::of(entry, now)).is_none();
+    let ids: Vec<EmailId> = entries.iter().filter(is_undecided).map(|entry| entry.email).collect();
+    let read = session.read("imap.emails", move |tx| email::emails(tx, &ids)).await;
+    read.unwrap_or_default().into_iter().map(|email| (email.id, email)).collect()
 }
 
 fn hit(entry: &Entry) -> Option<Hit> {
@@ -72,19 +97,26 @@ async fn satisfies(
     test: &Arc<Test>,
     entry: &Entry,
     now: Timestamp,
+    ahead: Option<Email>,
 ) -> Result<bool, Failure> {
-    let mut facts = Facts { entry: entry.clone(), now, arrival: None, message: None };
+    let mut facts = Facts::of(entry, now);
     if let Some(verdict) = test.judge(&facts) {
         return Ok(verdict);
     }
     let id = entry.email;
-    if test.needs(Needs::Arrival) {
+    if let Some(email) = &ahead {
+        facts.arrival = Some((email.received_at, email.thread));
+    } else if test.needs(Needs::Arrival) {
         facts.arrival = session.read("imap.arrival", move |tx| email::arrival(tx, id)).await?;
-        if let Some(verdict) = test.judge(&facts) {
-            return Ok(verdict);
-        }
     }
-    match content(session, id).await {
+    if let Some(verdict) = test.judge(&facts) {
+        return Ok(verdict);
+    }
+    let read = match ahead {
+        Some(email) => assembled(session, &email).await.map(|content| (email, content)),
+        None => content(session, id).await,
+    };
+    match read {
         Ok((email, content)) => {
             facts.arrival = Some((email.received_at, email.thread));
             let test = Arc::clone(test);
@@ -108,15 +140,43 @@ struct Facts {
     message: Option<Message>,
 }
 
+impl Facts {
+    fn of(entry: &Entry, now: Timestamp) -> Self {
+        Self { entry: entry.clone(), now, arrival: None, message: None }
+    }
+}
+
 /// A key of SEARCH with its sets resolved.
 enum Test {
     /// One of these messages.
     Among(UidSet),
-    /// A key that names neither messages nor other keys.
+    /// This text, folded, stands there.
+    Text(Within, String),
+    /// A key that names neither messages nor texts nor other keys.
     Key(SearchKey),
     Not(Box<Test>),
     Or(Box<Test>, Box<Test>),
     All(Vec<Test>),
+}
+
+/// Where a text is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Within {
+    /// In header fields of this name.
+    Field(String),
+    Body,
+    Anywhere,
+}
+
+impl Within {
+    /// Where an index has what stands there.
+    fn places(&self) -> Vec<Place> {
+        match self {
+            Self::Field(name) => vec![Place::of_field(name.as_bytes())],
+            Self::Body => vec![Place::Body],
+            Self::Anywhere => Place::ALL.to_vec(),
+        }
+    }
 }
 
 impl Test {
@@ -129,8 +189,18 @@ impl Test {
                 Self::Or(Box::new(Self::of(one, selected)), Box::new(Self::of(other, selected)))
             }
             SearchKey::And(keys) => Self::All(keys.iter().map(|key| Self::of(key, selected)).collect()),
+            SearchKey::Envelope(field, wanted) => {
+                Self::text(Within::Field(field_name(*field).into()), wanted)
+            }
+            SearchKey::Header(name, wanted) => Self::text(Within::Field(name.as_str().into()), wanted),
+            SearchKey::Body(wanted) => Self::text(Within::Body, wanted),
+            SearchKey::Text(wanted) => Self::text(Within::Anywhere, wanted),
             key => Self::Key(key.clone()),
         }
+    }
+
+    fn text(within: Within, wanted: &[u8]) -> Self {
+        Self::Text(within, fold(&String::from_utf8_lossy(wanted), MOST_TEXT))
     }
 
     /// The messages outside of which none satisfies; `None`: not known.
@@ -144,10 +214,24 @@ impl Test {
         }
     }
 
+    /// What an index can say: a message that does not satisfy it does not satisfy the test.
+    fn query(&self) -> Option<Query> {
+        match self {
+            Self::Text(within, wanted) => Query::text(within.places(), wanted),
+            Self::All(tests) => {
+                let queries: Vec<Query> = tests.iter().filter_map(Self::query).collect();
+                (!queries.is_empty()).then_some(Query::All(queries))
+            }
+            Self::Or(one, other) => Some(Query::Any(vec![one.query()?, other.query()?])),
+            Self::Among(_) | Self::Key(_) | Self::Not(_) => None,
+        }
+    }
+
     /// Does any part of the test need this?
     fn needs(&self, what: Needs) -> bool {
         match self {
             Self::Among(_) => false,
+            Self::Text(..) => what == Needs::Content,
             Self::Key(key) => needs(key) == what,
             Self::Not(inner) => inner.needs(what),
             Self::Or(one, other) => one.needs(what) || other.needs(what),
@@ -159,6 +243,7 @@ impl Test {
     fn judge(&self, facts: &Facts) -> Option<bool> {
         match self {
             Self::Among(uids) => Some(Uid::new(facts.entry.uid).is_some_and(|uid| uids.contains(uid))),
+            Self::Text(within, wanted) => facts.message.as_ref().map(|message| has(message, within, wanted)),
             Self::Key(key) => judge_key(key, facts),
             Self::Not(inner) => inner.judge(facts).map(|verdict| !verdict),
             Self::Or(one, other) => match one.judge(facts) {
@@ -191,11 +276,7 @@ fn resolved(selected: &Selected, messages: &Messages, by: By) -> UidSet {
 
 fn needs(key: &SearchKey) -> Needs {
     match key {
-        SearchKey::Envelope(..)
-        | SearchKey::Header(..)
-        | SearchKey::Body(_)
-        | SearchKey::Text(_)
-        | SearchKey::Date(DateKind::Sent, ..) => Needs::Content,
+        SearchKey::Date(DateKind::Sent, ..) => Needs::Content,
         SearchKey::Date(DateKind::Internal, ..)
         | SearchKey::Younger(_)
         | SearchKey::Older(_)
@@ -263,22 +344,6 @@ fn compare(day: Date, test: DateTest, wanted: Date) -> bool {
 
 fn content_has(message: &Message, key: &SearchKey) -> bool {
     match key {
-        SearchKey::Envelope(field, wanted) => {
-            let name = match field {
-                EnvelopeField::Bcc => "Bcc",
-                EnvelopeField::Cc => "Cc",
-                EnvelopeField::From => "From",
-                EnvelopeField::Subject => "Subject",
-                EnvelopeField::To => "To",
-            };
-            header_has(message, name, wanted)
-        }
-        SearchKey::Header(name, wanted) => header_has(message, name.as_str(), wanted),
-        SearchKey::Body(wanted) => has(&body(message), wanted),
-        SearchKey::Text(wanted) => {
-            message.header().fields().any(|field| has(&encoded_word::decode(field.value), wanted))
-                || has(&body(message), wanted)
-        }
         SearchKey::Date(DateKind::Sent, test, date) => {
             let sent = hikyaku_mime::Envelope::parse(message.header()).sent();
             sent.is_some_and(|sent| compare(Date::of(sent.at, sent.offset_minutes), *test, *date))
@@ -287,16 +352,25 @@ fn content_has(message: &Message, key: &SearchKey) -> bool {
     }
 }
 
-fn body(message: &Message) -> String {
-    text::readable(&message.content, &message.structure, MOST_TEXT)
+fn field_name(field: EnvelopeField) -> &'static str {
+    match field {
+        EnvelopeField::Bcc => "Bcc",
+        EnvelopeField::Cc => "Cc",
+        EnvelopeField::From => "From",
+        EnvelopeField::Subject => "Subject",
+        EnvelopeField::To => "To",
+    }
 }
 
-fn header_has(message: &Message, name: &str, wanted: &[u8]) -> bool {
-    message.header().all(name).any(|field| has(&encoded_word::decode(field.value), wanted))
-}
-
-/// Is `wanted` part of `text`, without regard to case?
-fn has(text: &str, wanted: &[u8]) -> bool {
-    let wanted = String::from_utf8_lossy(wanted).to_lowercase();
-    text.to_lowercase().contains(&wanted)
+/// Is `wanted`, which is folded, part of a text there?
+fn has(message: &Message, within: &Within, wanted: &str) -> bool {
+    let header = message.header();
+    let in_body = || search::body_text(&message.content, &message.structure).contains(wanted);
+    match within {
+        Within::Field(name) => header.all(name).any(|field| search::field_text(&field).contains(wanted)),
+        Within::Body => in_body(),
+        Within::Anywhere => {
+            header.fields().any(|field| search::field_text(&field).contains(wanted)) || in_body()
+        }
+    }
 }

@@ -15,6 +15,7 @@ use hikyaku_store::{AccountScope, AccountTx, NotFound, Scope, StoreError};
 use hikyaku_types::Actor;
 
 use crate::cmd::enable::Enabled;
+use crate::mailboxes::normal;
 use crate::selected::Selected;
 use crate::wire::Wire;
 use crate::{Mode, Services};
@@ -23,7 +24,8 @@ use crate::{Mode, Services};
 #[rustfmt::skip]
 const SERVED: &[Capability] = &[
     Capability::Imap4Rev1, Capability::Imap4Rev2, Capability::LiteralPlus, Capability::SaslIr, Capability::Id, Capability::Enable,
-    Capability::StartTls, Capability::LoginDisabled, Capability::AuthPlain, Capability::Idle,
+    Capability::StartTls, Capability::LoginDisabled, Capability::AuthPlain,
+    Capability::AuthScram256, Capability::AuthScram256Plus, Capability::Idle,
     Capability::Namespace, Capability::Children, Capability::UidPlus, Capability::Unselect, Capability::Move,
     Capability::SpecialUse, Capability::CreateSpecial, Capability::ListExtended, Capability::ListStatus,
     Capability::StatusSize, Capability::ESearch, Capability::SearchRes, Capability::Within,
@@ -126,6 +128,10 @@ pub(crate) struct Session<'s> {
     pub(crate) has_tls: bool,
     /// What the client calls itself (RFC 2971).
     pub(crate) client: String,
+    /// What a sign-in can be bound to.
+    pub(crate) exporter: Option<[u8; 32]>,
+    /// Is SCRAM the choice of any tenant?
+    pub(crate) offers_scram: bool,
 }
 
 impl Session<'_> {
@@ -150,6 +156,8 @@ impl Session<'_> {
         let is_told = |capability: &Capability| match capability {
             Capability::StartTls => begins_tls,
             Capability::CompressDeflate if self.wire.is_compressed() => false,
+            Capability::AuthScram256Plus if self.exporter.is_none() => false,
+            Capability::AuthScram256 | Capability::AuthScram256Plus if !self.offers_scram => false,
             other => SERVED.contains(other) && other.when().is(moment),
         };
         Capability::ALL.iter().copied().filter(is_told).collect()
@@ -221,5 +229,5 @@ impl Session<'_> {
 
 /// The levels of a name, as the mailstore wants them: in NFC, none of them empty.
 pub(crate) fn path(name: &MailboxName) -> Result<MailboxPath, Failure> {
-    Ok(MailboxPath::new(name.levels())?)
+    Ok(MailboxPath::new(normal(name).levels())?)
 }

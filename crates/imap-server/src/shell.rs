@@ -4,6 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hikyaku_imap_proto::command::Secret;
 use hikyaku_imap_proto::framer::{Event, Limits, Refusal};
 use hikyaku_imap_proto::response::{StatusResponse, continuation};
@@ -14,12 +16,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cmd;
 use crate::cmd::enable::Enabled;
+use crate::cmd::scram;
 use crate::selected::sync;
 use crate::session::{Failure, Outcome, Session};
 use crate::wire::Wire;
 use crate::{Mode, Services, Start};
 
 const READ: usize = 16 << 10;
+/// Messages that one APPEND may bring: they become one transaction.
+const MOST_MESSAGES: usize = 500;
 /// IDLE looks by itself this often, and so soon after it could not.
 const LOOK_AGAIN: Duration = Duration::from_secs(120);
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -32,6 +37,8 @@ enum Pending {
     Idle(Tag),
     /// To AUTHENTICATE PLAIN.
     Authenticate(Tag),
+    /// To AUTHENTICATE by SCRAM.
+    Scram(Tag, scram::Awaits),
 }
 
 /// An event of the framer, without its borrows.
@@ -87,13 +94,15 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         services,
         mode,
         peer: peer.ip(),
-        wire: Wire::new(stream),
+        wire: Wire::new(stream, mode.stalled),
         account: None,
         selected: None,
         dialect: Dialect::SevenBit,
         enabled: Enabled::default(),
         has_tls: false,
         client: String::new(),
+        exporter: None,
+        offers_scram: services.directory.offers_scram().await,
     };
     let mut shell = Shell {
         session,
@@ -169,6 +178,7 @@ impl Shell<'_> {
                 let held: u64 = self.messages.iter().map(|message| message.len() as u64).sum();
                 let fits = held.saturating_add(announced.size_bytes) <= self.session.mode.message_bytes;
                 let taken = match head {
+                    Ok(_) if self.messages.len() >= MOST_MESSAGES => Err(StatusResponse::limit()),
                     Ok(Request { command: Command::Append(_), .. }) if fits => {
                         self.messages.push(Vec::new());
                         Ok(())
@@ -199,7 +209,7 @@ impl Shell<'_> {
                 self.refusal = Some(answer);
                 Ok(())
             }
-            Step::Line(line) => self.line(&line).await,
+            Step::Line(line) => self.line(&line, framer).await,
             Step::Refused(tag, refusal) => {
                 let answer = self.refusal.take().unwrap_or_else(|| StatusResponse::refused(refusal));
                 self.messages.clear();
@@ -237,14 +247,18 @@ impl Shell<'_> {
                 self.sync(Expunge::May).await?;
             }
             Command::Authenticate(authenticate) => {
-                if authenticate.mechanism != "PLAIN" {
+                if let Some(mechanism) = scram::mechanism(&self.session, &authenticate.mechanism) {
+                    let awaits = scram::Awaits::Name(mechanism);
+                    match authenticate.initial_response {
+                        Some(message) => self.scram(tag, awaits, &message.0, framer).await?,
+                        None => self.challenge("", Pending::Scram(tag, awaits), framer),
+                    }
+                } else if authenticate.mechanism != "PLAIN" {
                     self.answer(&tag, Ok(StatusResponse::unknown_mechanism()))?;
                 } else if let Some(response) = authenticate.initial_response {
                     self.authenticate(&tag, &response).await?;
                 } else {
-                    framer.expect_line();
-                    continuation(&mut self.session.wire.out, "");
-                    self.pending = Pending::Authenticate(tag);
+                    self.challenge("", Pending::Authenticate(tag), framer);
                 }
             }
             Command::Login(login) => {
@@ -308,8 +322,32 @@ impl Shell<'_> {
         }
     }
 
+    /// Asks for a line more, which belongs to `pending`.
+    fn challenge(&mut self, text: &str, pending: Pending, framer: &mut Framer) {
+        framer.expect_line();
+        continuation(&mut self.session.wire.out, &STANDARD.encode(text));
+        self.pending = pending;
+    }
+
+    /// A message of SCRAM.
+    async fn scram(
+        &mut self,
+        tag: Tag,
+        awaits: scram::Awaits,
+        message: &[u8],
+        framer: &mut Framer,
+    ) -> Result<(), End> {
+        match scram::step(&mut self.session, awaits, message).await {
+            scram::Next::Challenge(text, awaits) => {
+                self.challenge(&text, Pending::Scram(tag, awaits), framer);
+                Ok(())
+            }
+            scram::Next::End(outcome) => self.signed_in(&tag, outcome),
+        }
+    }
+
     /// A line of IDLE or AUTHENTICATE.
-    async fn line(&mut self, line: &[u8]) -> Result<(), End> {
+    async fn line(&mut self, line: &[u8], framer: &mut Framer) -> Result<(), End> {
         match std::mem::replace(&mut self.pending, Pending::Command) {
             Pending::Idle(tag) => {
                 if line.eq_ignore_ascii_case(b"DONE") {
@@ -319,15 +357,17 @@ impl Shell<'_> {
                     self.mistake(Some(&tag), &StatusResponse::expected_done())
                 }
             }
-            Pending::Authenticate(tag) => {
-                if line == b"*" {
-                    return self.answer(&tag, Ok(StatusResponse::authentication_cancelled()));
-                }
-                match Secret::from_base64(line) {
-                    Some(response) => self.authenticate(&tag, &response).await,
-                    None => self.mistake(Some(&tag), &StatusResponse::authentication_malformed()),
-                }
+            Pending::Authenticate(tag) | Pending::Scram(tag, _) if line == b"*" => {
+                self.answer(&tag, Ok(StatusResponse::authentication_cancelled()))
             }
+            Pending::Scram(tag, awaits) => match Secret::from_base64(line) {
+                Some(message) => self.scram(tag, awaits, &message.0, framer).await,
+                None => self.mistake(Some(&tag), &StatusResponse::authentication_malformed()),
+            },
+            Pending::Authenticate(tag) => match Secret::from_base64(line) {
+                Some(response) => self.authenticate(&tag, &response).await,
+                None => self.mistake(Some(&tag), &StatusResponse::authentication_malformed()),
+            },
             Pending::Command => Ok(()),
         }
     }
@@ -386,8 +426,8 @@ impl Shell<'_> {
     async fn sync(&mut self, expunge: Expunge) -> Result<bool, End> {
         match sync(&mut self.session, expunge).await {
             Ok(true) => Ok(true),
-            // Somebody deleted the mailbox: there is no way to tell it but to hang up.
-            Ok(false) => self.bye(&StatusResponse::bye_server_bug()).map(|()| false),
+            // RFC 2180 section 3.3: numbers that mean nothing any more cannot be explained.
+            Ok(false) => self.bye(&StatusResponse::bye_mailbox_deleted()).map(|()| false),
             // It is told after a later command, or when IDLE looks again.
             Err(Failure::Answer(_)) => Ok(false),
             Err(Failure::Gone(error)) => Err(End::Lost(error)),
@@ -431,7 +471,8 @@ impl Shell<'_> {
 
     async fn start_tls(&mut self) -> Result<(), End> {
         let acceptor = self.session.mode.tls.clone().ok_or_else(|| io::Error::other("no certificate"))?;
-        self.session.wire.start_tls(&acceptor).await?;
+        let patience = self.session.mode.silence_before_sign_in;
+        self.session.exporter = self.session.wire.start_tls(&acceptor, patience).await?.exporter;
         self.session.has_tls = true;
         Ok(())
     }

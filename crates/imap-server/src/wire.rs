@@ -9,15 +9,12 @@ use std::io;
 use std::time::Duration;
 
 use hikyaku_imap_proto::deflate::{Damaged, Deflater, Flush, Inflater};
-use hikyaku_net::{Stream, TlsAcceptor};
+use hikyaku_net::{Stream, TlsAcceptor, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// From this size on the buffer is sent although the command goes on.
 const FULL: usize = 64 << 10;
-/// A client that takes nothing for so long is gone.
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// A connection with what waits to be sent on it.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -28,6 +25,8 @@ pub(crate) struct Wire {
     held: Vec<u8>,
     inward: Inward,
     outward: Option<Deflater>,
+    /// A client that takes nothing for so long is gone.
+    patience: Duration,
 }
 
 /// How the client's bytes come.
@@ -40,8 +39,8 @@ enum Inward {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, out: Vec::new(), held: Vec::new(), inward: Inward::Plain, outward: None }
+    pub(crate) fn new(stream: Stream, patience: Duration) -> Self {
+        Self { stream, out: Vec::new(), held: Vec::new(), inward: Inward::Plain, outward: None, patience }
     }
 
     /// The next bytes; none when the client has closed the connection. Nothing is lost if it
@@ -92,21 +91,21 @@ impl Wire {
     /// Sends what waits.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         self.send(Flush::Yes).await?;
-        timeout(PATIENCE, self.stream.flush()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        within(self.patience, self.stream.flush()).await
     }
 
     async fn send(&mut self, flush: Flush) -> io::Result<()> {
         match &mut self.outward {
-            None => write(&mut self.stream, &self.out).await?,
+            None => write(&mut self.stream, &self.out, self.patience).await?,
             Some(deflater) => {
                 let mut compressed = Vec::new();
                 for piece in self.out.chunks(FULL) {
                     deflater.deflate(piece, Flush::No, &mut compressed);
-                    write(&mut self.stream, &compressed).await?;
+                    write(&mut self.stream, &compressed, self.patience).await?;
                     compressed.clear();
                 }
                 deflater.deflate(b"", flush, &mut compressed);
-                write(&mut self.stream, &compressed).await?;
+                write(&mut self.stream, &compressed, self.patience).await?;
             }
         }
         self.out.clear();
@@ -139,16 +138,17 @@ impl Wire {
         Ok(())
     }
 
-    pub(crate) async fn start_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
-        let started = timeout(PATIENCE, self.stream.start_tls(acceptor)).await;
-        started.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(drop)
+    pub(crate) async fn start_tls(
+        &mut self,
+        acceptor: &TlsAcceptor,
+        patience: Duration,
+    ) -> io::Result<TlsFacts> {
+        within(patience, self.stream.start_tls(acceptor)).await
     }
 
     pub(crate) async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
-        timeout(PATIENCE, self.stream.shutdown())
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        within(self.patience, self.stream.shutdown()).await
     }
 }
 
@@ -157,10 +157,13 @@ fn damaged(damaged: Damaged) -> io::Error {
 }
 
 /// Writes in pieces, each of which the client must take in time.
-async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+async fn write(stream: &mut Stream, bytes: &[u8], patience: Duration) -> io::Result<()> {
     for piece in bytes.chunks(FULL) {
-        let write = timeout(PATIENCE, stream.write_all(piece)).await;
-        write.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        within(patience, stream.write_all(piece)).await?;
     }
     Ok(())
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(patience, work).await.map_err(|_| io::ErrorKind::TimedOut)?
 }

@@ -4,6 +4,7 @@ use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError, TenantTx}
 use hikyaku_types::Timestamp;
 
 use crate::mailbox::{self, MailboxError, MailboxId, Role};
+use crate::search;
 use crate::usage::{Quota, Room};
 
 /// The mailboxes that every account has from the start. INBOX first: its id is 1.
@@ -96,12 +97,17 @@ pub fn tenant_usage(tx: &mut TenantTx<'_>) -> Result<(u64, u64), StoreError> {
     crate::usage::of_tenant(tx)
 }
 
-/// One step of removing an account's mail for good: messages, mailboxes, threads, and last
-/// its root. True when nothing of it is left. Safe to repeat.
+/// One step of removing an account's mail for good: its search index, messages, mailboxes,
+/// threads, and last its root. True when nothing of it is left. Safe to repeat.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn remove(tx: &mut AccountTx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    // Before the emails, so that they need not be taken out of it; and at each step, since it
+    // may be under way.
+    if !search::remove(tx)? {
+        return Ok(false);
+    }
     if let Some(id) = tx.row(ANY_MAILBOX, &[], |row| row.get(0))? {
         mailbox::empty(tx, MailboxId::from_i64(id), now)?;
         return Ok(false);

@@ -8,14 +8,16 @@
 //!   ([`forget_keys`]), so that two equal messages sent on purpose stay two;
 //! - rows are locked in one order: accounts, content, usage.
 
+use std::collections::BTreeMap;
+
 use hikyaku_store::{AccountSql, AccountTx, Attached, Param, Prepared, ServiceTx, Sql, StoreError, attach};
 use hikyaku_trace as trace;
-use hikyaku_types::{AccountId, ContentId, EmailId, TenantId, Timestamp, TraceId};
+use hikyaku_types::{AccountId, Address, ContentId, EmailId, TenantId, Timestamp, TraceId};
 
 use crate::account::create_account;
 use crate::email::{self, NewEmail};
 use crate::flags::{Flags, Keywords};
-use crate::mailbox::MailboxId;
+use crate::mailbox::{self, MailboxError, MailboxId};
 use crate::prelude::Prelude;
 use crate::thread::Threading;
 use crate::usage::{self, Quota, QuotaError};
@@ -27,9 +29,22 @@ pub struct DeliveryKey([u8; 16]);
 impl DeliveryKey {
     /// The key of one recipient.
     pub fn new(reverse_path: &str, account: AccountId, content: &ContentHash) -> Self {
+        Self::of(content, &account.as_i64().to_le_bytes(), reverse_path)
+    }
+
+    /// The key of one recipient elsewhere, to whom mail of `tenant` goes. Only its host knows
+    /// whether two spellings of a local part are one mailbox, so they are two here.
+    pub fn elsewhere(reverse_path: &str, tenant: TenantId, to: &Address, content: &ContentHash) -> Self {
+        // Ids are positive, so this is never an account's; NUL is in no address.
+        let tenant = (-tenant.as_i64()).to_le_bytes();
+        let recipient = [&tenant[..], to.to_string().as_bytes(), b"\0"].concat();
+        Self::of(content, &recipient, reverse_path)
+    }
+
+    fn of(content: &ContentHash, recipient: &[u8], reverse_path: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(content.0.as_bytes());
-        hasher.update(&account.as_i64().to_le_bytes());
+        hasher.update(recipient);
         hasher.update(reverse_path.as_bytes());
         let mut key = [0u8; 16];
         key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
@@ -95,8 +110,8 @@ pub struct Recipient {
     pub account: AccountId,
     /// Its quota.
     pub quota: Quota,
-    /// Into which mailbox; INBOX if it is gone.
-    pub mailbox: MailboxId,
+    /// Where to; INBOX if that cannot be.
+    pub target: Target,
     /// Flags that a filter set.
     pub flags: Flags,
     /// The id that the email gets.
@@ -109,6 +124,15 @@ pub struct Recipient {
     pub prelude: Prelude,
     /// Admits one copy; `None` admits any number.
     pub key: Option<DeliveryKey>,
+}
+
+/// Where a copy goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Into this mailbox.
+    Mailbox(MailboxId),
+    /// To the other junk (RFC 6154's `\Junk`). If the account has no place for that it gets one.
+    Junk,
 }
 
 /// What a full mailbox means for the others.
@@ -189,6 +213,20 @@ struct Place<'d> {
 /// # Errors
 /// [`DeliverError`]: then nobody got it.
 pub fn deliver(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<Vec<Outcome>, DeliverError> {
+    deliver_naming(tx, delivery, &BTreeMap::new()).map(|(outcomes, _)| outcomes)
+}
+
+/// Delivers where the transaction makes other rows, too, that name the content: so many of
+/// each tenant. A tenant may have a part without recipients for them. Also returns which
+/// content each tenant's rows must name.
+///
+/// # Errors
+/// [`DeliverError`]: then nobody got it.
+pub fn deliver_naming(
+    tx: &mut ServiceTx<'_>,
+    delivery: &Delivery,
+    other_rows: &BTreeMap<TenantId, u32>,
+) -> Result<(Vec<Outcome>, BTreeMap<TenantId, ContentId>), DeliverError> {
     lock(tx, delivery)?;
     let mut outcomes = Vec::new();
     let mut places = Vec::with_capacity(delivery.parts.len());
@@ -198,8 +236,12 @@ pub fn deliver(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<Vec<Outcom
     // Each tenant has a content and a usage row here, locked in the order of the tenants.
     let mut placed: Vec<_> = delivery.parts.iter().zip(&places).collect();
     placed.sort_by_key(|(part, _)| part.tenant);
+    let mut contents = BTreeMap::new();
     for (part, places) in &placed {
-        write_part(tx, delivery, part, places)?;
+        let others = other_rows.get(&part.tenant).copied().unwrap_or(0);
+        if let Some(content) = write_part(tx, delivery, part, places, others)? {
+            contents.insert(part.tenant, content);
+        }
     }
     for (part, places) in &placed {
         let bytes: u64 = places.iter().map(|place| place.size).sum();
@@ -208,7 +250,7 @@ pub fn deliver(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<Vec<Outcom
             return Err(QuotaError::Tenant.into());
         }
     }
-    Ok(outcomes)
+    Ok((outcomes, contents))
 }
 
 fn lock(tx: &mut ServiceTx<'_>, delivery: &Delivery) -> Result<(), StoreError> {
@@ -262,7 +304,20 @@ fn earlier_copy(
     now: Timestamp,
 ) -> Result<Option<TraceId>, StoreError> {
     let Some(key) = &recipient.key else { return Ok(None) };
-    if tx.execute(KEEP_KEY, &[key.into(), recipient.trace.into(), now.into()])? == 1 {
+    claim(tx, key, recipient.trace, now)
+}
+
+/// Claims a key for the copy with this trace id; the trace id of an earlier copy if one has it.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn claim(
+    tx: &mut ServiceTx<'_>,
+    key: &DeliveryKey,
+    trace: TraceId,
+    now: Timestamp,
+) -> Result<Option<TraceId>, StoreError> {
+    if tx.execute(KEEP_KEY, &[key.into(), trace.into(), now.into()])? == 1 {
         return Ok(None);
     }
     tx.row(KEY, &[key.into()], |row| row.get(0))
@@ -276,6 +331,7 @@ fn count(
     size: u64,
     now: Timestamp,
 ) -> Result<Option<(i64, MailboxId, u32)>, StoreError> {
+    let wanted = wanted(tx, recipient.target, now)?;
     let size = signed(size);
     let in_root = [size.into(), recipient.quota.limit().into()];
     let mut modseq: Option<i64> = tx.row(COUNT_IN_ROOT, &in_root, |row| row.get(0))?;
@@ -289,7 +345,7 @@ fn count(
     }
     let Some(modseq) = modseq else { return Ok(None) };
     let unseen = i64::from(!recipient.flags.has(Flags::SEEN));
-    for mailbox in [recipient.mailbox, MailboxId::INBOX] {
+    for mailbox in [wanted, MailboxId::INBOX] {
         let params = [mailbox.into(), size.into(), unseen.into(), modseq.into()];
         if let Some(uid) = tx.row(COUNT_IN_MAILBOX, &params, |row| row.get(0))? {
             return Ok(Some((modseq, mailbox, uid)));
@@ -298,16 +354,33 @@ fn count(
     Err(StoreError::Failed { label: "mailstore.deliver", cause: format!("{} has no INBOX", tx.account()) })
 }
 
-/// Content, emails, entries and trace rows of one tenant's recipients.
+/// The mailbox that is meant; INBOX if it cannot be made.
+fn wanted(tx: &mut AccountTx<'_>, target: Target, now: Timestamp) -> Result<MailboxId, StoreError> {
+    if let Target::Mailbox(id) = target {
+        return Ok(id);
+    }
+    if tx.row(HAS_ROOT, &[], |_| Ok(()))?.is_none() {
+        create_account(tx, now)?;
+    }
+    match mailbox::junk(tx) {
+        Ok(id) => Ok(id),
+        Err(MailboxError::Store(error)) => Err(error),
+        Err(_) => Ok(MailboxId::INBOX),
+    }
+}
+
+/// Content, emails, entries and trace rows of one tenant's recipients. The content, if
+/// anything names it.
 fn write_part(
     tx: &mut ServiceTx<'_>,
     delivery: &Delivery,
     part: &TenantPart,
     places: &[Place<'_>],
-) -> Result<(), DeliverError> {
-    let refs = u32::try_from(places.len()).unwrap_or(u32::MAX);
+    others: u32,
+) -> Result<Option<ContentId>, DeliverError> {
+    let refs = u32::try_from(places.len()).unwrap_or(u32::MAX).saturating_add(others);
     if refs == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let attached =
         attach(&mut tx.tenant(part.tenant), part.content_id, &part.content, refs, delivery.received_at)?;
@@ -332,7 +405,7 @@ fn write_part(
         let row = trace_row(delivery, part, recipient, trace::Event::Delivered);
         trace::record(&mut tx.tenant(part.tenant), &row)?;
     }
-    Ok(())
+    Ok(Some(content))
 }
 
 fn trace_row(

@@ -13,6 +13,7 @@ use crate::deliver::signed;
 use crate::email::{self, NewEmail};
 use crate::flags::{Change, Flags, Keywords};
 use crate::mailbox::{MailboxId, next_modseq};
+use crate::search;
 use crate::usage::{self, Quota, QuotaError};
 
 /// Most entries that one closure changes.
@@ -51,6 +52,10 @@ const AFTER: AccountSql = AccountSql::new(
 const WITHIN: AccountSql = AccountSql::new(
     "SELECT uid, email, flags, keywords, COALESCE(changed, added), saved_at, size FROM entry
      WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4 ORDER BY uid LIMIT $5",
+);
+const EMAILS_WITHIN: AccountSql = AccountSql::new(
+    "SELECT uid, email FROM entry WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4
+     ORDER BY uid LIMIT $5",
 );
 const SUM_MARKED: AccountSql = AccountSql::new(
     "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM entry
@@ -188,6 +193,21 @@ pub fn within(
     limit: u16,
 ) -> Result<Vec<Entry>, StoreError> {
     tx.rows(WITHIN, &[mailbox.into(), first.into(), last.into(), limit.into()], read)
+}
+
+/// UIDs from `first` to `last` and their emails, in order, at most `limit`: less to read than
+/// [`within`].
+///
+/// # Errors
+/// [`StoreError`].
+pub fn emails_within(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    (first, last): (u32, u32),
+    limit: u16,
+) -> Result<Vec<(u32, EmailId)>, StoreError> {
+    let params = [mailbox.into(), first.into(), last.into(), limit.into()];
+    tx.rows(EMAILS_WITHIN, &params, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// How many entries are marked `\Deleted`, and their sizes together. Reads the whole mailbox:
@@ -447,6 +467,7 @@ fn expunge_only(
             tx.row(ONE_ENTRY_LESS, &[row.email.into()], |row| Ok((row.get::<i64>(0)?, row.get(1)?)))?;
         if let Some((0, content)) = left {
             tx.execute(REMOVE_EMAIL, &[row.email.into()])?;
+            search::forget(tx, row.email, now)?;
             contents.push(content);
         }
     }

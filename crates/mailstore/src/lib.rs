@@ -6,6 +6,7 @@
 //!   entry(account, n, uid)       one message in it: flags, modseq, and which email
 //!     email(id)                  one message of the account: content, our own lines, thread
 //!       content(id)              the bytes as received (crate `store`)
+//! search_…(account, …)           which emails may have a text: [`search`]
 //! ```
 //!
 //! Invariants:
@@ -29,12 +30,13 @@ mod keys;
 pub mod mailbox;
 mod prelude;
 mod schema;
+pub mod search;
 mod thread;
 mod usage;
 
 pub use deliver::{
-    ContentHash, DeliverError, Delivered, Delivery, DeliveryKey, IfFull, Outcome, Recipient, TenantPart,
-    deliver,
+    ContentHash, DeliverError, Delivered, Delivery, DeliveryKey, IfFull, Outcome, Recipient, Target,
+    TenantPart, deliver,
 };
 pub use email::{AppendError, AppendedEmail, Email, append};
 pub use entry::{CopyError, Entry};
@@ -43,5 +45,6 @@ pub use keys::KeyCleaner;
 pub use mailbox::{Mailbox, MailboxError, MailboxId, MailboxPath, Role};
 pub use prelude::Prelude;
 pub use schema::SCHEMA;
+pub use search::SEARCH_SCHEMA;
 pub use thread::{MessageHash, Threading};
 pub use usage::{Quota, QuotaError, Room, note_pool_full, pool_room};

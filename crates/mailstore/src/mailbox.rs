@@ -11,7 +11,7 @@
 use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
-use crate::entry;
+use crate::{entry, search};
 
 /// A mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,7 +188,8 @@ const PLACE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET parent = $3, name = $4, modseq = $5 WHERE account = $1 AND mailbox = $2",
 );
 const OF_ROLE: AccountSql = AccountSql::new(
-    "SELECT 1 FROM mailbox WHERE account = $1 AND mailbox > 0 AND parent <> -2 AND role = $2 LIMIT 1",
+    "SELECT mailbox FROM mailbox WHERE account = $1 AND mailbox > 0 AND parent <> -2 AND role = $2
+     ORDER BY mailbox LIMIT 1",
 );
 const PARENT: AccountSql = AccountSql::new("SELECT parent FROM mailbox WHERE account = $1 AND mailbox = $2");
 const SUBSCRIBE: AccountSql = AccountSql::new(
@@ -242,6 +243,21 @@ pub fn mailbox(tx: &mut AccountTx<'_>, id: MailboxId) -> Result<Option<Mailbox>,
     Ok(found.filter(|mailbox| mailbox.parent != MailboxId::HIDDEN && mailbox.id != MailboxId::ROOT))
 }
 
+/// The mailbox at this path: a look-up for each level, however many mailboxes there are.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn find(tx: &mut AccountTx<'_>, path: &MailboxPath) -> Result<Option<Mailbox>, StoreError> {
+    let mut at = MailboxId::ROOT;
+    for level in path.levels() {
+        match child(tx, at, level)? {
+            Some(id) => at = id,
+            None => return Ok(None),
+        }
+    }
+    mailbox(tx, at)
+}
+
 /// Mailboxes with ids above `after` (begin with [`MailboxId::ROOT`]), in the order of their
 /// ids: at most `limit`, so that long lists are read in steps.
 ///
@@ -275,7 +291,23 @@ pub fn create(tx: &mut AccountTx<'_>, path: &MailboxPath, role: Role) -> Result<
 /// # Errors
 /// [`StoreError`].
 pub fn has_role(tx: &mut AccountTx<'_>, role: Role) -> Result<bool, StoreError> {
-    Ok(tx.row(OF_ROLE, &[role.number().into()], |_| Ok(()))?.is_some())
+    of_role(tx, role).map(|found| found.is_some())
+}
+
+fn of_role(tx: &mut AccountTx<'_>, role: Role) -> Result<Option<MailboxId>, StoreError> {
+    tx.row(OF_ROLE, &[role.number().into()], |row| Ok(MailboxId(row.get(0)?)))
+}
+
+/// Where junk goes: the mailbox for it, else one called Junk, which is made if it is missing.
+/// To be called before the transaction takes a modseq.
+pub(crate) fn junk(tx: &mut AccountTx<'_>) -> Result<MailboxId, MailboxError> {
+    if let Some(id) = of_role(tx, Role::Junk)? {
+        return Ok(id);
+    }
+    match child(tx, MailboxId::ROOT, "Junk")? {
+        Some(id) => Ok(id),
+        None => insert(tx, MailboxId::ROOT, "Junk", Role::Junk, true),
+    }
 }
 
 /// Where a mailbox of this path would be: its parent, made if it is missing, and its name.
@@ -406,6 +438,7 @@ pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Re
     if tx.execute(FORGET_TOMBSTONES, &[id.into()])? > 0 {
         return Ok(false);
     }
+    search::forget_mailbox(tx, id)?;
     tx.execute(REMOVE, &[id.into()])?;
     Ok(true)
 }

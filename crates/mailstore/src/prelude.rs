@@ -47,7 +47,8 @@ impl Prelude {
         message
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
         let count = u16::try_from(self.leave_out.len()).unwrap_or(u16::MAX);
         let mut stored = Vec::with_capacity(3 + 8 * usize::from(count) + self.lines.len());
         stored.push(VERSION);
@@ -61,7 +62,7 @@ impl Prelude {
     }
 
     /// `None` if it is not what [`Prelude::encode`] wrote.
-    pub(crate) fn decode(stored: &[u8]) -> Option<Self> {
+    pub fn decode(stored: &[u8]) -> Option<Self> {
         let (&version, rest) = stored.split_first()?;
         if version != VERSION {
             return None;

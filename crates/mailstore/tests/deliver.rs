@@ -1,8 +1,8 @@
 //! Delivery on both engines: one copy, quota, sharing, threads, trace.
 
 use hikyaku_mailstore::{
-    DeliverError, Entry, IfFull, MailboxId, MessageHash, Outcome, Quota, QuotaError, Threading, account,
-    deliver, email, entry, mailbox,
+    DeliverError, Entry, IfFull, MailboxId, MessageHash, Outcome, Quota, QuotaError, Target, Threading,
+    account, deliver, email, entry, mailbox,
 };
 use hikyaku_store::{AccountHome, Sql, StoreError};
 use hikyaku_testkit::{SHARD, TestStore, both_engines};
@@ -289,7 +289,7 @@ fn a_deleted_mailbox_falls_back_to_inbox(mail: TestStore) {
         mail.write_as(home, move |tx| mailbox::create(tx, &path, hikyaku_mailstore::Role::None)).unwrap().id;
     let into_shop = |n| {
         let mut delivery = mail.delivery(&self::mail(n, 100), &[home]);
-        delivery.parts[0].recipients[0].mailbox = shop;
+        delivery.parts[0].recipients[0].target = Target::Mailbox(shop);
         delivered(mail.carry_out(delivery).unwrap()[0]).mailbox
     };
     assert_eq!(into_shop(2), shop);

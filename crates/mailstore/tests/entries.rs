@@ -9,7 +9,7 @@ use hikyaku_mailstore::email::{AppendError, AppendedEmail};
 use hikyaku_mailstore::entry::{Copied, Point};
 use hikyaku_mailstore::{
     Change, CopyError, Entry, Flags, Keywords, Mailbox, MailboxError, MailboxId, MailboxPath, Outcome, Quota,
-    QuotaError, Role, Threading, account, append, email, entry, mailbox,
+    QuotaError, Role, Target, Threading, account, append, email, entry, mailbox,
 };
 use hikyaku_store::{AccountHome, Sql, StoreError};
 use hikyaku_testkit::{Rng, SHARD, TestStore, both_engines};
@@ -558,7 +558,7 @@ fn the_root_and_what_is_deleted_are_no_mailboxes(mail: TestStore) {
         assert!(matches!(rename(&mail, id, "New"), Err(MailboxError::NotFound)), "{id:?}");
         assert!(matches!(delete(&mail, id), Err(MailboxError::NotFound)), "{id:?}");
         let mut delivery = mail.delivery(&content(id.as_i64().unsigned_abs() as usize + 100, 100), &[home()]);
-        delivery.parts[0].recipients[0].mailbox = id;
+        delivery.parts[0].recipients[0].target = Target::Mailbox(id);
         let Outcome::Delivered(delivered) = mail.carry_out(delivery).unwrap()[0] else { panic!("it is new") };
         assert_eq!(delivered.mailbox, INBOX, "{id:?}");
     }

@@ -10,7 +10,7 @@ use hikyaku_mailstore::email::{AppendError, AppendedEmail};
 use hikyaku_mailstore::entry::Point;
 use hikyaku_mailstore::{
     Change, CopyError, DeliverError, Flags, IfFull, Keywords, MailboxError, MailboxId, MailboxPath, Outcome,
-    Quota, QuotaError, Role, Threading, account, append, entry, mailbox,
+    Quota, QuotaError, Role, Target, Threading, account, append, entry, mailbox,
 };
 use hikyaku_store::{AccountHome, Sql, StoreError};
 use hikyaku_testkit::{Rng, SHARD, TestStore};
@@ -229,7 +229,7 @@ impl Simulation {
             part.pool = Quota(Some(POOL));
             for recipient in &mut part.recipients {
                 recipient.quota = Quota(Some(QUOTA));
-                recipient.mailbox = MailboxId::from_i64(folder);
+                recipient.target = Target::Mailbox(MailboxId::from_i64(folder));
             }
         }
         let sent = delivery.clone();
@@ -293,7 +293,8 @@ impl Simulation {
     ) {
         self.delivered.entry(number).or_default().insert(recipient.account.as_i64());
         let account = &mut self.accounts[index];
-        let wanted = recipient.mailbox.as_i64();
+        let Target::Mailbox(wanted) = recipient.target else { unreachable!("no filter is under test") };
+        let wanted = wanted.as_i64();
         let id = if account.folders.contains_key(&wanted) { wanted } else { 1 };
         let folder = account.folders.get_mut(&id).unwrap();
         let (flags, keywords) = (recipient.flags, Keywords::default());

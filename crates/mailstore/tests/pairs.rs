@@ -738,7 +738,7 @@ fn a_delivery_into_a_mailbox_that_is_deleted() {
         let path = MailboxPath::new(["Shop"]).unwrap();
         let shop = rig.mail.write_as(home, move |tx| mailbox::create(tx, &path, Role::None)).unwrap().id;
         let mut delivery = rig.mail.delivery(&content("new", 3_000), &[home]);
-        delivery.parts[0].recipients[0].mailbox = shop;
+        delivery.parts[0].recipients[0].target = hikyaku_mailstore::Target::Mailbox(shop);
         let calls = [Call::Deliver(delivery), Call::DeleteMailbox(home, shop)];
         let now = rig.mail.clock.advance(Duration::from_millis(1));
         let holds = move |rig: &Rig, answers: Answers| {

@@ -8,6 +8,7 @@
 //! | [`structure`] | which parts are there, and where? (BODYSTRUCTURE) |
 //! | [`envelope`], [`section`] | what does IMAP tell and send of them? |
 //! | [`text`] | what does the message say to a reader? |
+//! | [`fold`](mod@fold), [`search`] | which texts are equal to a searcher, and where are they? |
 //! | [`binary`] | how does it look without binary parts? |
 //! | [`thread`], [`hops`] | which messages belong to it, and how far has it come? |
 //!
@@ -31,8 +32,10 @@ pub mod charset;
 pub mod encoded_word;
 pub mod envelope;
 pub mod fields;
+pub mod fold;
 pub mod header;
 pub mod hops;
+pub mod search;
 pub mod section;
 mod span;
 pub mod structure;

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::{ProtocolVersion, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
@@ -43,10 +44,17 @@ impl Stream {
             // rustls tells 1.3 suites apart by a prefix that IANA does not have.
             cipher_suite: suite.unwrap_or("unknown").replace("TLS13_", "TLS_"),
             server_name: session.server_name().map(str::to_owned),
+            exporter: exporter(session),
         };
         self.0 = Kind::Tls(Box::new(tls));
         Ok(facts)
     }
+}
+
+/// 32 octets under the label of RFC 9266 section 2, without a context.
+fn exporter(session: &ServerConnection) -> Option<[u8; 32]> {
+    session.protocol_version().filter(|version| *version == ProtocolVersion::TLSv1_3)?;
+    session.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).ok()
 }
 
 fn gone() -> io::Error {

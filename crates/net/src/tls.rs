@@ -113,6 +113,11 @@ pub struct TlsFacts {
     pub cipher_suite: String,
     /// The name that the client asked for.
     pub server_name: Option<String>,
+    /// What of the channel a sign-in can be bound to: `tls-exporter` of RFC 9266.
+    ///
+    /// With TLS 1.3 only: before, it is unique only with an extension of which rustls does not
+    /// tell whether the client has it (RFC 9266 section 4.2).
+    pub exporter: Option<[u8; 32]>,
 }
 
 impl TlsAcceptor {

@@ -3,8 +3,10 @@
 //! Standards: RFC 9989 section 5.4 (what receivers do), RFC 8617 section 7.2.1 (ARC and
 //! DMARC).
 //! Invariants:
-//! - only a DMARC `fail` changes anything: what DNS did not answer is never held against a
-//!   message;
+//! - only a DMARC `fail` changes where a message goes: what DNS did not answer is never held
+//!   against it. It puts the message off if the author's domain asks for `p=reject` and the
+//!   missing answer could be the one that saves it (RFC 9989 section 5.4 leaves this to us: who
+//!   accepts here lets through what is refused a minute later);
 //! - a chain of ARC counts as far as its sealers are trusted, and if the first of these saw a
 //!   message that passed DMARC.
 
@@ -53,16 +55,19 @@ pub enum Action {
     Accept,
     /// Deliver into Junk.
     Junk,
+    /// Refuse the message for now.
+    Defer,
     /// Refuse the message.
     Reject,
 }
 
 impl Action {
-    /// `accept`, `junk` or `reject`.
+    /// `accept`, `junk`, `defer` or `reject`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accept => "accept",
             Self::Junk => "junk",
+            Self::Defer => "defer",
             Self::Reject => "reject",
         }
     }
@@ -93,6 +98,8 @@ pub enum Reason {
         /// For what.
         request: Request,
     },
+    /// It asks for `p=reject`, and what could speak for the message is not known now.
+    CannotTell(Name),
     /// It asks for more, but the client is a trusted forwarder.
     TrustedNetwork(IpAddr),
     /// It asks for more, but a trusted forwarder signed the message.
@@ -109,6 +116,12 @@ impl fmt::Display for Reason {
             Self::Dmarc(outcome) => write!(f, "dmarc={outcome}"),
             Self::NoAuthor => f.write_str("the message names no author that could be checked"),
             Self::Asked { domain, request } => write!(f, "dmarc=fail, and {domain} asks for p={request}"),
+            Self::CannotTell(domain) => {
+                write!(
+                    f,
+                    "{domain} asks for p=reject, and DNS did not answer what could speak for the message"
+                )
+            }
             Self::TrustedNetwork(ip) => write!(f, "dmarc=fail, but {ip} is a trusted forwarder"),
             Self::TrustedSigner(domain) => write!(f, "dmarc=fail, but the trusted forwarder {domain} signed"),
             Self::TrustedChain(domain) => {
@@ -142,12 +155,32 @@ fn obey(results: &Results, forwarders: &Forwarders) -> (Action, Reason) {
             };
             (action, Reason::Asked { domain: policy.domain.clone(), request: policy.requested })
         }
+        (dmarc::Outcome::TempError, Some(policy)) if policy.requested == Request::Reject => {
+            (Action::Defer, Reason::CannotTell(policy.domain.clone()))
+        }
         (outcome, _) => return (Action::Accept, Reason::Dmarc(outcome)),
     };
-    match excuse(results, forwarders) {
-        Some(excuse) if action != Action::Accept => (Action::Accept, excuse),
-        _ => (action, wanted),
+    if action == Action::Accept {
+        return (action, wanted);
     }
+    match (excuse(results, forwarders), wanted) {
+        (Some(excuse), _) => (Action::Accept, excuse),
+        (None, Reason::Asked { domain, request: Request::Reject })
+            if may_have_excuse(results, forwarders) =>
+        {
+            (Action::Defer, Reason::CannotTell(domain))
+        }
+        (None, wanted) => (action, wanted),
+    }
+}
+
+/// Could a trusted forwarder have vouched for it, if only DNS had answered?
+fn may_have_excuse(results: &Results, forwarders: &Forwarders) -> bool {
+    let is_trusted = |name: &Name| forwarders.domains.iter().any(|domain| name.is_within(domain));
+    let unclear = results.dkim.iter().filter(|verified| verified.outcome == dkim::Outcome::TempError);
+    let chain = Some(&results.arc).filter(|arc| arc.outcome == arc::Outcome::TempError);
+    unclear.filter_map(|verified| verified.domain.as_ref()).any(is_trusted)
+        || chain.and_then(|arc| arc.trusted_view(is_trusted)).is_some_and(arc::Set::saw_dmarc_pass)
 }
 
 /// Who else is trusted to have looked.

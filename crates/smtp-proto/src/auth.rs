@@ -1,7 +1,7 @@
-//! SASL exchanges of AUTH: PLAIN and LOGIN, as values.
+//! SASL exchanges of AUTH: PLAIN and LOGIN, as values; SCRAM, whose messages the shell answers.
 //!
-//! Standards: RFC 4954 section 4 (AUTH), RFC 4616 (PLAIN). LOGIN was never standardised
-//! (draft-murchison-sasl-login); Outlook still prefers it.
+//! Standards: RFC 4954 section 4 (AUTH), RFC 4616 (PLAIN), RFC 7677 (SCRAM-SHA-256). LOGIN was
+//! never standardised (draft-murchison-sasl-login); Outlook still prefers it.
 //! Invariant: what the client sent is decoded here and judged elsewhere. No value prints
 //! the password.
 //! Known weakness: values wipe the password when dropped, the buffers that the line came
@@ -22,6 +22,10 @@ pub enum Mechanism {
     Plain,
     /// User name and password, each asked for.
     Login,
+    /// RFC 7677.
+    ScramSha256,
+    /// RFC 7677, bound to the TLS channel.
+    ScramSha256Plus,
 }
 
 /// Who the client says it is.
@@ -37,6 +41,17 @@ pub struct Credentials {
     pub password: Secret,
 }
 
+/// A message of an exchange that the shell knows the rules of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relayed {
+    /// Which one.
+    pub mechanism: Mechanism,
+    /// A new exchange begins with it; one that was not brought to its end is forgotten.
+    pub is_first: bool,
+    /// The message, decoded.
+    pub message: Secret,
+}
+
 /// An exchange that waits for the client's next line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exchange {
@@ -49,15 +64,24 @@ pub enum Exchange {
         /// Sent before.
         name: Box<str>,
     },
+    /// SCRAM: what the client says is for whoever knows the passwords.
+    Relayed {
+        /// Which of the two.
+        mechanism: Mechanism,
+        /// Is it the client's first message?
+        is_first: bool,
+    },
 }
 
 /// What follows a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Send this challenge (already in base64), and wait for the next line.
-    Challenge(Exchange, &'static str),
+    Challenge(Exchange, Box<str>),
     /// The client has said everything.
     Done(Credentials),
+    /// What the client said, which the shell must answer.
+    Relay(Relayed),
     /// The client sent `*`.
     Cancelled,
     /// Not base64, or not what the mechanism expects.
@@ -66,13 +90,15 @@ pub enum Step {
 
 impl Mechanism {
     /// The mechanisms, in the order in which they are announced.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
+    pub const ALL: [Self; 4] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login];
 
     /// As it is written.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
         }
     }
 
@@ -88,6 +114,9 @@ impl Exchange {
         let exchange = match mechanism {
             Mechanism::Plain => Self::Plain,
             Mechanism::Login => Self::LoginName,
+            Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+                Self::Relayed { mechanism, is_first: true }
+            }
         };
         match initial_response {
             None => exchange.challenge(),
@@ -111,14 +140,19 @@ impl Exchange {
         }
     }
 
+    /// Goes on with the shell's answer, which the client has not seen yet.
+    pub(crate) fn goes_on(mechanism: Mechanism, challenge: &str) -> Step {
+        Step::Challenge(Self::Relayed { mechanism, is_first: false }, STANDARD.encode(challenge).into())
+    }
+
     fn challenge(self) -> Step {
         let challenge = match self {
-            Self::Plain => "",
+            Self::Plain | Self::Relayed { .. } => "",
             // `Username:` and `Password:`, as every client expects them.
             Self::LoginName => "VXNlcm5hbWU6",
             Self::LoginPassword { .. } => "UGFzc3dvcmQ6",
         };
-        Step::Challenge(self, challenge)
+        Step::Challenge(self, challenge.into())
     }
 
     fn decoded(self, octets: &[u8]) -> Step {
@@ -137,6 +171,9 @@ impl Exchange {
                 }),
                 None => Step::Malformed,
             },
+            Self::Relayed { mechanism, is_first } => {
+                Step::Relay(Relayed { mechanism, is_first, message: Secret::new(octets) })
+            }
         }
     }
 }
@@ -217,18 +254,40 @@ mod tests {
 
     #[test]
     fn login() {
-        let Step::Challenge(exchange, "VXNlcm5hbWU6") = Exchange::start(Mechanism::Login, None) else {
-            panic!("asks for the name")
+        let challenge = |step| match step {
+            Step::Challenge(exchange, challenge) => (exchange, challenge),
+            other => panic!("asks for more: {other:?}"),
         };
-        let Step::Challenge(exchange, "UGFzc3dvcmQ6") = exchange.response(b"dGlt") else {
-            panic!("asks for the password")
-        };
+        let (exchange, asked) = challenge(Exchange::start(Mechanism::Login, None));
+        assert_eq!(&*asked, "VXNlcm5hbWU6", "for the name");
+        let (exchange, asked) = challenge(exchange.response(b"dGlt"));
+        assert_eq!(&*asked, "UGFzc3dvcmQ6", "for the password");
         assert_eq!(exchange.clone().response(b"*"), Step::Cancelled);
         assert_eq!(exchange.clone().response(b""), Step::Malformed);
         assert_eq!(done(exchange.response(b"c2VjcmV0")), Some((None, "tim".into(), "secret".into())));
         let with_name = Exchange::start(Mechanism::Login, Some(b"dGlt"));
         assert!(matches!(with_name, Step::Challenge(Exchange::LoginPassword { .. }, _)));
         assert_eq!(Exchange::start(Mechanism::Login, Some(b"=")), Step::Malformed);
+    }
+
+    #[test]
+    fn scram_is_relayed() {
+        let mechanism = Mechanism::ScramSha256Plus;
+        let relayed = |is_first, message: &[u8]| {
+            Step::Relay(Relayed { mechanism, is_first, message: Secret::new(message) })
+        };
+        assert_eq!(Exchange::start(mechanism, Some(b"biws")), relayed(true, b"n,,"));
+        assert_eq!(Exchange::start(mechanism, Some(b"=")), relayed(true, b""));
+        let first = Exchange::Relayed { mechanism, is_first: true };
+        assert_eq!(Exchange::start(mechanism, None), Step::Challenge(first.clone(), "".into()));
+        assert_eq!(first.response(b"biws"), relayed(true, b"n,,"));
+        let Step::Challenge(next, challenge) = Exchange::goes_on(mechanism, "r=x") else { panic!() };
+        assert_eq!(&*challenge, "cj14");
+        assert_eq!(next.clone().response(b"Yz1iaXdz"), relayed(false, b"c=biws"));
+        // The client has nothing to add to server-final.
+        assert_eq!(next.clone().response(b""), relayed(false, b""));
+        assert_eq!(next.clone().response(b"*"), Step::Cancelled);
+        assert_eq!(next.response(b"!"), Step::Malformed);
     }
 
     #[test]

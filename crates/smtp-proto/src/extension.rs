@@ -4,6 +4,7 @@
 
 use crate::auth::Mechanism;
 use crate::command::{Body, Mail, Rcpt};
+use crate::session::Tls;
 use crate::settings::{Listener, Settings};
 
 /// A service extension.
@@ -25,9 +26,10 @@ pub enum Extension {
 }
 
 /// What an announcement depends on.
+#[derive(Clone, Copy)]
 struct Facts<'a> {
     settings: &'a Settings,
-    has_tls: bool,
+    tls: Option<&'a Tls>,
 }
 
 struct Row {
@@ -37,7 +39,7 @@ struct Row {
     /// Is it offered, once the listener fits?
     is_offered: fn(&Facts<'_>) -> bool,
     /// What stands behind the keyword.
-    arguments: fn(&Settings) -> String,
+    arguments: fn(&Facts<'_>) -> String,
 }
 
 const ALL: &[Listener] = &[Listener::Mx, Listener::Submission, Listener::Submissions, Listener::Lmtp];
@@ -48,7 +50,7 @@ const fn always(_: &Facts<'_>) -> bool {
     true
 }
 
-const fn nothing(_: &Settings) -> String {
+const fn nothing(_: &Facts<'_>) -> String {
     String::new()
 }
 
@@ -79,50 +81,60 @@ const TABLE: &[Row] = {
         // RFC 9422
         Row { extension: E::Limits, keyword: "LIMITS", listeners: ALL, is_offered: |facts| facts.settings.offers.limits, arguments: limits },
         // RFC 8689: only under TLS.
-        Row { extension: E::RequireTls, keyword: "REQUIRETLS", listeners: ALL, is_offered: |facts| facts.has_tls && facts.settings.offers.require_tls, arguments: nothing },
+        Row { extension: E::RequireTls, keyword: "REQUIRETLS", listeners: ALL, is_offered: |facts| facts.tls.is_some() && facts.settings.offers.require_tls, arguments: nothing },
     ]
 };
 
 fn start_tls(facts: &Facts<'_>) -> bool {
-    !facts.has_tls && facts.settings.offers.start_tls
+    facts.tls.is_none() && facts.settings.offers.start_tls
 }
 
 fn auth(facts: &Facts<'_>) -> bool {
-    facts.has_tls || facts.settings.offers.plain_sign_in_without_tls
+    facts.tls.is_some() || facts.settings.offers.plain_sign_in_without_tls
 }
 
 fn binary_mime(facts: &Facts<'_>) -> bool {
     facts.settings.offers.chunking && facts.settings.offers.binary_mime
 }
 
-fn size(settings: &Settings) -> String {
-    settings.limits.size_bytes.to_string()
+fn size(facts: &Facts<'_>) -> String {
+    facts.settings.limits.size_bytes.to_string()
 }
 
-fn mechanisms(_: &Settings) -> String {
-    Mechanism::ALL.map(Mechanism::name).join(" ")
+fn mechanisms(facts: &Facts<'_>) -> String {
+    let offered = |mechanism: &Mechanism| offers_mechanism(*mechanism, facts.settings, facts.tls);
+    Mechanism::ALL.into_iter().filter(offered).map(Mechanism::name).collect::<Vec<_>>().join(" ")
+}
+
+/// May a client that may sign in do so by this mechanism?
+pub(crate) fn offers_mechanism(mechanism: Mechanism, settings: &Settings, tls: Option<&Tls>) -> bool {
+    match mechanism {
+        Mechanism::Plain | Mechanism::Login => true,
+        Mechanism::ScramSha256 => settings.offers.scram,
+        Mechanism::ScramSha256Plus => settings.offers.scram && tls.is_some_and(|tls| tls.can_bind),
+    }
 }
 
 /// RFC 9422 section 4: a value has at most six digits; a limit beyond that is none.
-fn limits(settings: &Settings) -> String {
-    let limits = &settings.limits;
+fn limits(facts: &Facts<'_>) -> String {
+    let limits = &facts.settings.limits;
     let values = [("RCPTMAX", limits.recipients as u64), ("MAILMAX", limits.transactions.into())];
     let told = values.into_iter().filter(|(_, value)| (1..=999_999).contains(value));
     told.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 /// The lines of an answer to EHLO or LHLO, behind the first one.
-pub fn announced(settings: &Settings, has_tls: bool) -> impl Iterator<Item = String> {
-    let facts = Facts { settings, has_tls };
-    TABLE.iter().filter(move |row| applies(row, &facts)).map(|row| {
-        let arguments = (row.arguments)(settings);
+pub fn announced<'a>(settings: &'a Settings, tls: Option<&'a Tls>) -> impl Iterator<Item = String> + 'a {
+    let facts = Facts { settings, tls };
+    TABLE.iter().filter(move |row| applies(row, &facts)).map(move |row| {
+        let arguments = (row.arguments)(&facts);
         if arguments.is_empty() { row.keyword.to_owned() } else { format!("{} {arguments}", row.keyword) }
     })
 }
 
 /// Is this extension announced to such a client?
-pub fn is_announced(extension: Extension, settings: &Settings, has_tls: bool) -> bool {
-    let facts = Facts { settings, has_tls };
+pub fn is_announced(extension: Extension, settings: &Settings, tls: Option<&Tls>) -> bool {
+    let facts = Facts { settings, tls };
     TABLE.iter().any(|row| row.extension == extension && applies(row, &facts))
 }
 
@@ -166,7 +178,18 @@ mod tests {
             settings.offers.limits = true;
             settings.limits.recipients = recipients;
             settings.limits.transactions = transactions;
-            assert_eq!(announced(&settings, false).last().as_deref(), Some(expected));
+            assert_eq!(announced(&settings, None).last().as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_bound_is_announced_as_bound() {
+        let mut settings = Settings::new("mx.example".parse().unwrap(), Listener::Submission);
+        settings.offers = Offers { scram: true, plain_sign_in_without_tls: true, ..Offers::default() };
+        let old = Tls { cipher_suite: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".into(), can_bind: false };
+        for tls in [None, Some(&old)] {
+            let lines: Vec<String> = announced(&settings, tls).collect();
+            assert_eq!(lines.last().unwrap(), "AUTH SCRAM-SHA-256 PLAIN LOGIN", "{tls:?}");
         }
     }
 
@@ -180,7 +203,9 @@ mod tests {
             dsn: true,
             limits: true,
             require_tls: true,
+            scram: false,
         };
+        let scram = Offers { scram: true, ..Offers::default() };
         let risky = Offers { plain_sign_in_without_tls: true, ..Offers::default() };
         let basic = "PIPELINING,SIZE 1000,8BITMIME,SMTPUTF8,ENHANCEDSTATUSCODES";
         let last = "DSN,LIMITS RCPTMAX=100 MAILMAX=100";
@@ -193,6 +218,9 @@ mod tests {
             (Listener::Submission, false, Offers::default(), ""),
             (Listener::Submission, false, risky, ",AUTH PLAIN LOGIN"),
             (Listener::Submission, true, Offers::default(), ",AUTH PLAIN LOGIN"),
+            (Listener::Submission, false, scram, ""),
+            (Listener::Submission, true, scram, ",AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"),
+            (Listener::Mx, true, scram, ""),
             (Listener::Submission, false, everything, &format!(",STARTTLS,CHUNKING,BINARYMIME,{last}")),
             (
                 Listener::Submissions,
@@ -205,7 +233,8 @@ mod tests {
             let mut settings = Settings::new("mx.example".parse().unwrap(), listener);
             settings.offers = offers;
             settings.limits.size_bytes = 1000;
-            let lines: Vec<String> = announced(&settings, has_tls).collect();
+            let tls = Tls { cipher_suite: "TLS_AES_128_GCM_SHA256".into(), can_bind: true };
+            let lines: Vec<String> = announced(&settings, has_tls.then_some(&tls)).collect();
             assert_eq!(lines.join(","), format!("{basic}{expected}"), "{listener:?} {has_tls} {offers:?}");
         }
     }

@@ -28,7 +28,7 @@ mod transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{Credentials, Exchange};
+use crate::auth::{Credentials, Exchange, Mechanism, Relayed};
 use crate::client_name::ClientName;
 use crate::command::{Command, CommandError, Grammar, MailParams, RcptParams, Verb};
 use crate::content::{ContentFacts, DataDecoder};
@@ -97,6 +97,7 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) enum Pending {
     SignIn(Client),
+    Relay(Client, Mechanism),
     Sender(Client, Transaction),
     Recipient(Client, Transaction, Recipient),
     Commit { client: Client, recipients: usize },
@@ -154,6 +155,8 @@ pub struct Recipient {
 pub struct Tls {
     /// Name of the cipher suite in IANA's registry, for `Received:`.
     pub cipher_suite: Box<str>,
+    /// Can a sign-in be bound to the channel?
+    pub can_bind: bool,
 }
 
 /// What happens to a session, beside received bytes.
@@ -194,6 +197,8 @@ pub enum Effect {
 pub enum Question {
     /// May this client sign in?
     SignIn(Credentials),
+    /// What is answered to this message of SCRAM: a challenge, or the verdict?
+    Relay(Relayed),
     /// MAIL: may it send with this reverse-path?
     Sender {
         /// Its name for itself.
@@ -220,6 +225,8 @@ pub enum Question {
 pub enum Answer {
     /// Yes, with the usual reply.
     Accept,
+    /// To a message of SCRAM: this one, not in base64.
+    Challenge(Box<str>),
     /// This reply; after LMTP content for every recipient.
     Reply(Reply),
     /// After LMTP content: a reply for each recipient, in the order of the envelope.
@@ -438,6 +445,9 @@ impl Session {
     fn answer(&mut self, answer: Answer) -> Effects {
         match self.take_state() {
             State::Waiting(Pending::SignIn(client)) => self.sign_in_answered(client, answer),
+            State::Waiting(Pending::Relay(client, mechanism)) => {
+                self.relay_answered(client, mechanism, answer)
+            }
             State::Waiting(Pending::Sender(client, transaction)) => {
                 self.sender_answered(client, transaction, answer)
             }
@@ -544,13 +554,13 @@ fn reply_to(error: CommandError) -> Reply {
     }
 }
 
-/// The shell's one reply, or `usual`. A list cannot be an answer here: that is our own
-/// mistake, and the client may try again.
+/// The shell's one reply, or `usual`. A list or a challenge cannot be an answer here: that is
+/// our own mistake, and the client may try again.
 fn one_reply(answer: Answer, usual: Reply) -> Reply {
     match answer {
         Answer::Accept => usual,
         Answer::Reply(reply) => final_reply(reply),
-        Answer::Each(_) => Reply::try_again_later(),
+        Answer::Each(_) | Answer::Challenge(_) => Reply::try_again_later(),
     }
 }
 

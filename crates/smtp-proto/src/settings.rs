@@ -48,6 +48,8 @@ pub struct Offers {
     pub start_tls: bool,
     /// AUTH also without TLS. Only for tests and for networks that are safe otherwise.
     pub plain_sign_in_without_tls: bool,
+    /// SCRAM-SHA-256 where somebody may sign in, and with -PLUS where the channel allows it.
+    pub scram: bool,
     /// CHUNKING: BDAT.
     pub chunking: bool,
     /// BINARYMIME, on submission and with CHUNKING only.

@@ -144,7 +144,7 @@ mod tests {
         let peer_name: Domain = "mail.client.example".parse().unwrap();
         let by: Domain = "mx.example".parse().unwrap();
         let (_, recipient) = forward_path("<ann@example.org>", Letters::Ascii).unwrap();
-        let tls = Tls { cipher_suite: "TLS_AES_256_GCM_SHA384".into() };
+        let tls = Tls { cipher_suite: "TLS_AES_256_GCM_SHA384".into(), can_bind: true };
         let protocol =
             Protocol { greeting: Greeting::Ehlo, has_smtputf8: false, has_tls: true, is_signed_in: false };
         let full = Received {

@@ -49,6 +49,7 @@ async fn start(installation: &Installation) -> Server {
         clock: Arc::clone(&installation.clock) as _,
         random: Arc::new(SeededRandom::new(9)),
         isolation: Arc::new(Isolation::new(Shared::default(), largest, Metrics::default())),
+        judge: None,
     };
     let mode = Mode { settings: Arc::new(settings), tls: None };
     let any = "127.0.0.1:0".parse().expect("an address");

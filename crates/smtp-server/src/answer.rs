@@ -13,9 +13,13 @@ use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
 use hikyaku_smtp_proto::{Answer, Listener, Reply};
 use hikyaku_store::{Scope, Store, StoreError};
-use hikyaku_types::{Actor, Service, Timestamp};
+use hikyaku_types::{Actor, Address, Service, Timestamp};
 
+use crate::leaving::Leaving;
 use crate::receive::Accepted;
+
+/// A failed sign-in by SCRAM is answered so long after it was tried, whatever the cause.
+pub(crate) const FAILURE_AFTER: Duration = Duration::from_secs(1);
 
 /// Checks credentials; the account if they are right.
 pub(crate) async fn sign_in(
@@ -122,13 +126,21 @@ fn noted(room: Room, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// RCPT: who receives it, or the reply that says why nobody.
+/// Whom a RCPT leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) accounts: Vec<Accepted>,
+    pub(crate) leaving: Vec<Leaving>,
+}
+
+/// RCPT: who receives it, or the reply that says why nobody. `sender` is who signed in.
 pub(crate) async fn recipients(
     directory: &Directory,
     settings: &Settings,
+    sender: Option<&Account>,
     forward_path: &ForwardPath,
     of: usize,
-) -> Result<Vec<Accepted>, Reply> {
+) -> Result<Found, Reply> {
     let (resolution, address) = match forward_path {
         ForwardPath::Postmaster => (directory.postmaster(&settings.host_name).await, None),
         ForwardPath::Mailbox(mailbox) => {
@@ -137,21 +149,36 @@ pub(crate) async fn recipients(
         }
     };
     match resolution.map_err(|error| cannot_ask(&error))? {
-        Resolution::Recipients(Recipients { accounts, forwards, .. }) if forwards.is_empty() => {
-            let accepted = |account: Arc<Account>| {
-                let address = address.clone().unwrap_or_else(|| account.address().clone());
-                Accepted { of, account, address }
-            };
-            Ok(accounts.into_iter().map(accepted).collect())
-        }
-        // What would have to be sent on must not be lost: it waits where it is.
-        Resolution::Recipients(_) | Resolution::Suspended => Err(Reply::mailbox_unavailable()),
+        Resolution::Recipients(recipients) => Ok(found(recipients, address, of)),
+        // What would be refused for good later must not be lost now: it waits where it is.
+        Resolution::Suspended => Err(Reply::mailbox_unavailable()),
         Resolution::NoMailbox => Err(Reply::mailbox_unknown()),
-        Resolution::Foreign => Err(match settings.listener {
-            Listener::Mx | Listener::Lmtp => Reply::relaying_denied(),
-            Listener::Submission | Listener::Submissions => {
-                Reply::refused_by_policy("This server does not send to other domains yet")
+        Resolution::Foreign => match (settings.listener, sender, address) {
+            (Listener::Submission | Listener::Submissions, Some(sender), Some(to)) => {
+                let tenant = Arc::clone(&sender.tenant);
+                let leaving = Leaving { of, tenant, via: None, to, policy: Arc::default() };
+                Ok(Found { accounts: Vec::new(), leaving: vec![leaving] })
             }
-        }),
+            _ => Err(Reply::relaying_denied()),
+        },
+    }
+}
+
+fn found(recipients: Recipients, address: Option<Address>, of: usize) -> Found {
+    let Recipients { tenant, accounts, forwards } = recipients;
+    let accepted = |account: Arc<Account>| {
+        let address = address.clone().unwrap_or_else(|| account.address().clone());
+        Accepted { of, account, address, policy: Arc::default() }
+    };
+    let leaving = |to: Address| Leaving {
+        of,
+        tenant: Arc::clone(&tenant),
+        via: address.clone(),
+        to,
+        policy: Arc::default(),
+    };
+    Found {
+        accounts: accounts.into_iter().map(accepted).collect(),
+        leaving: forwards.into_iter().map(leaving).collect(),
     }
 }

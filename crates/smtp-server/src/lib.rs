@@ -7,7 +7,8 @@
 //!                                   ├── Ask ──▶ answer   (directory: who exists, who signs in)
 //!                                   ├── Ask ──▶ isolation (is it this tenant's turn?)
 //!                                   ├── Commit ▶ submission (whose it is, missing fields)
-//!                                   └── Commit ▶ receive (mime, content, mailstore: one transaction)
+//!                                   ├── Commit ▶ judge   (sender-auth: who really sent it?)
+//!                                   └── Commit ▶ receive (mime, content, mailstore, queue: one transaction)
 //! ```
 //!
 //! Invariants:
@@ -24,12 +25,15 @@
 mod answer;
 mod budget;
 mod isolation;
+mod judge;
+mod leaving;
 mod limits;
 mod loops;
 mod metrics;
 mod pool;
 mod receive;
 mod refusals;
+mod scram;
 mod shell;
 mod submission;
 
@@ -45,6 +49,7 @@ use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Domain, Random, RisingIds};
 
 pub use isolation::Isolation;
+pub use judge::Judge;
 pub use limits::Limits;
 pub use metrics::Metrics;
 
@@ -69,6 +74,8 @@ pub struct Services {
     pub random: Arc<dyn Random>,
     /// What all sessions share.
     pub isolation: Arc<Isolation>,
+    /// Asks who sent mail that comes from other servers; without it nobody asks.
+    pub judge: Option<Arc<Judge>>,
 }
 
 /// One listener's settings.
@@ -89,6 +96,8 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
     settings.offers = Offers {
         start_tls: has_tls,
         plain_sign_in_without_tls: false,
+        // Known when a client connects: see `shell`.
+        scram: false,
         chunking: true,
         binary_mime: true,
         // Nobody is told of a delivery yet, so nothing is promised (RFC 3461 section 4).

@@ -1,5 +1,5 @@
-//! A message that a session accepts: looked at once, stored, and put into mailboxes in one
-//! transaction.
+//! A message that a session accepts: looked at once, stored, and put into mailboxes and into
+//! the queue in one transaction.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,10 +7,12 @@ use std::sync::Arc;
 use hikyaku_directory::Account;
 use hikyaku_mailstore::{
     ContentHash, DeliverError, Delivery, DeliveryKey, Flags, IfFull, MailboxId, MessageHash, Outcome,
-    Prelude, Recipient, TenantPart, Threading, deliver,
+    Prelude, Quota, Recipient, Target, TenantPart, Threading,
 };
 use hikyaku_mime::Header;
 use hikyaku_mime::thread::thread_ids;
+use hikyaku_queue::{AcceptError, Acceptance, Accepted as HaveAccepted, Queued, accept};
+use hikyaku_sender_auth::policy::Policy;
 use hikyaku_smtp_proto::trace_header::{DeliveredTo, Received, ReturnPath};
 use hikyaku_smtp_proto::{Envelope, Listener, Reply, Settings, Tls};
 use hikyaku_store::{ContentError, Scope, StoreError};
@@ -19,6 +21,8 @@ use hikyaku_types::{
 };
 
 use crate::Services;
+use crate::judge::Judged;
+use crate::leaving::{self, Leaving};
 
 /// A recipient that RCPT accepted.
 #[derive(Debug, Clone)]
@@ -28,11 +32,13 @@ pub(crate) struct Accepted {
     pub(crate) account: Arc<Account>,
     /// As the client wrote it.
     pub(crate) address: Address,
+    /// What its domain or tenant wants done with forged mail.
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// The content as it is delivered.
 pub(crate) struct Content {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Arc<Vec<u8>>,
     /// Of what the client sent.
     pub(crate) hash: ContentHash,
 }
@@ -41,9 +47,14 @@ pub(crate) struct Content {
 pub(crate) struct Message<'m> {
     pub(crate) envelope: &'m Envelope,
     pub(crate) recipients: &'m [Accepted],
+    /// Those elsewhere.
+    pub(crate) leaving: &'m [Leaving],
+    /// Who signed in to send it.
+    pub(crate) sender: Option<&'m Account>,
     pub(crate) peer: IpAddr,
     pub(crate) tls: Option<&'m Tls>,
     pub(crate) settings: &'m Settings,
+    pub(crate) judged: &'m Judged,
 }
 
 /// A message that is in its mailboxes; in LMTP, perhaps not in all.
@@ -52,6 +63,8 @@ pub(crate) struct Done {
     /// Of the first copy.
     pub(crate) trace: TraceId,
     outcomes: Vec<(AccountId, Outcome)>,
+    /// Recipients elsewhere, and the trace ids of their copies.
+    queued: Vec<(Address, TraceId)>,
     /// To be forgotten when the peer is known to have had our reply.
     pub(crate) keys: Vec<(ShardId, DeliveryKey)>,
 }
@@ -60,6 +73,14 @@ impl Done {
     /// What the peer is told.
     pub(crate) fn reply(&self) -> Reply {
         Reply::accepted(&self.trace.to_string())
+    }
+
+    /// What an LMTP peer is told about one recipient elsewhere.
+    pub(crate) fn reply_elsewhere(&self, to: &Address) -> Reply {
+        match self.queued.iter().find(|(of, _)| of == to) {
+            Some((_, trace)) => Reply::accepted(&trace.to_string()),
+            None => Reply::try_again_later(),
+        }
     }
 
     /// What an LMTP peer is told about one recipient.
@@ -77,7 +98,7 @@ impl Done {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError {
     #[error(transparent)]
-    Deliver(#[from] DeliverError),
+    Accept(#[from] AcceptError),
     #[error(transparent)]
     Content(#[from] ContentError),
     #[error("no recipient")]
@@ -89,7 +110,7 @@ pub(crate) enum ReceiveError {
 
 impl From<StoreError> for ReceiveError {
     fn from(error: StoreError) -> Self {
-        Self::Deliver(error.into())
+        Self::Accept(error.into())
     }
 }
 
@@ -97,7 +118,12 @@ impl ReceiveError {
     /// What the peer is told.
     pub(crate) fn reply(&self) -> Reply {
         match self {
-            Self::Deliver(DeliverError::Full(_)) | Self::AllFull => Reply::mailbox_full(),
+            Self::Accept(AcceptError::Deliver(DeliverError::Full(_))) | Self::AllFull => {
+                Reply::mailbox_full()
+            }
+            Self::Accept(AcceptError::Limit(reached)) => {
+                Reply::sent_enough(reached.most, reached.window.word())
+            }
             _ => Reply::try_again_later(),
         }
     }
@@ -120,22 +146,48 @@ pub(crate) async fn receive(
     let now = services.clock.now();
     // All recipients are in one shard as long as there is one; a second shard gets its own
     // transaction through the outbox.
-    let shard = message.recipients.first().ok_or(ReceiveError::NoRecipient)?.account.home.shard;
+    let of_accounts = message.recipients.first().map(|first| first.account.home.shard);
+    let elsewhere = || message.leaving.first().map(|first| first.tenant.fields.shard());
+    let shard = of_accounts.or_else(elsewhere).ok_or(ReceiveError::NoRecipient)?;
     let mut share = true;
     // The twin of a content can die between look and commit; then it is stored anew.
     loop {
         let delivery = prepare(services, message, &content.bytes, &facts, share, now).await?;
-        let recipients = delivery.parts.iter().flat_map(|part| &part.recipients);
-        let accounts: Vec<AccountId> = recipients.map(|recipient| recipient.account).collect();
-        let keys = keys_of(&delivery).map(|key| (shard, key)).collect();
-        match commit(services, shard, delivery).await {
-            Ok(outcomes) => {
-                let trace = outcomes.iter().find_map(trace_of).ok_or(ReceiveError::AllFull)?;
-                return Ok(Done { trace, outcomes: accounts.into_iter().zip(outcomes).collect(), keys });
-            }
-            Err(DeliverError::TwinGone(_)) if share => share = false,
+        let outgoing = leaving::outgoing(services, message, &facts.hash, now);
+        let acceptance = Acceptance { delivery, outgoing, sending: leaving::sending(message) };
+        let whose = Whose::of(&acceptance);
+        let keys = keys_of(&acceptance).map(|key| (shard, key)).collect();
+        match commit(services, shard, acceptance).await {
+            Ok(accepted) => return whose.done(accepted, keys),
+            Err(AcceptError::Deliver(DeliverError::TwinGone(_))) if share => share = false,
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Whose outcomes come back from a commit, in their order.
+struct Whose {
+    accounts: Vec<AccountId>,
+    elsewhere: Vec<Address>,
+}
+
+impl Whose {
+    fn of(acceptance: &Acceptance) -> Self {
+        let recipients = acceptance.delivery.parts.iter().flat_map(|part| &part.recipients);
+        let elsewhere = acceptance.outgoing.iter().flat_map(|outgoing| &outgoing.recipients);
+        Self {
+            accounts: recipients.map(|recipient| recipient.account).collect(),
+            elsewhere: elsewhere.map(|recipient| recipient.address.clone()).collect(),
+        }
+    }
+
+    fn done(self, accepted: HaveAccepted, keys: Vec<(ShardId, DeliveryKey)>) -> Result<Done, ReceiveError> {
+        let HaveAccepted { outcomes, queued } = accepted;
+        let queued: Vec<(Address, TraceId)> =
+            self.elsewhere.into_iter().zip(queued.into_iter().flatten().map(Queued::trace)).collect();
+        let first = outcomes.iter().find_map(trace_of).or(queued.first().map(|(_, trace)| *trace));
+        let trace = first.ok_or(ReceiveError::AllFull)?;
+        Ok(Done { trace, outcomes: self.accounts.into_iter().zip(outcomes).collect(), queued, keys })
     }
 }
 
@@ -155,13 +207,17 @@ fn look_at(content: &Content) -> Facts {
 async fn commit(
     services: &Services,
     shard: ShardId,
-    delivery: Delivery,
-) -> Result<Vec<Outcome>, DeliverError> {
-    let turn = delivery.parts.first().map(|part| part.tenant);
-    let weight = delivery.parts.iter().map(|part| part.content.weight()).sum();
+    acceptance: Acceptance,
+) -> Result<HaveAccepted, AcceptError> {
+    let parts = &acceptance.delivery.parts;
+    let turn = parts.first().map(|part| part.tenant);
+    let weight = parts.iter().map(|part| part.content.weight()).sum();
     let scope =
         Scope::service(&Actor::Service(Service::Delivery), shard, turn).expect("delivery is a service");
-    services.store.write(scope.weighing(weight), "mailstore.deliver", move |tx| deliver(tx, &delivery)).await
+    // An address can lead to a thousand others.
+    let is_long = acceptance.outgoing.len() > 1;
+    let scope = if is_long { scope.weighing(weight).long() } else { scope.weighing(weight) };
+    services.store.write(scope, "queue.accept", move |tx| accept(tx, &acceptance)).await
 }
 
 async fn prepare(
@@ -185,18 +241,20 @@ async fn prepare(
         match parts.iter_mut().find(|part| part.tenant == home.tenant) {
             Some(part) => part.recipients.push(recipient),
             None => {
-                let prepared = services
-                    .content
-                    .prepare(&services.store, home.shard, home.tenant, content, share, now, &*services.random)
-                    .await?;
-                parts.push(TenantPart {
-                    tenant: home.tenant,
-                    pool: accepted.account.pool,
-                    content: prepared,
-                    content_id: ContentId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
-                    recipients: vec![recipient],
-                });
+                let mut part =
+                    new_part(services, home.tenant, home.shard, accepted.account.pool, content, share, now)
+                        .await?;
+                part.recipients.push(recipient);
+                parts.push(part);
             }
+        }
+    }
+    for leaving in message.leaving {
+        let tenant = &leaving.tenant;
+        if !parts.iter().any(|part| part.tenant == tenant.id) {
+            // Only the queue's rows name it: what waits there counts for nobody's quota.
+            let (shard, pool) = (tenant.fields.shard(), Quota(None));
+            parts.push(new_part(services, tenant.id, shard, pool, content, share, now).await?);
         }
     }
     // PostgreSQL locks content in the order of tenants: the same in every transaction.
@@ -215,6 +273,22 @@ async fn prepare(
     })
 }
 
+/// A tenant's part of the message, without recipients.
+async fn new_part(
+    services: &Services,
+    tenant: TenantId,
+    shard: ShardId,
+    pool: Quota,
+    content: &[u8],
+    share: bool,
+    now: Timestamp,
+) -> Result<TenantPart, ContentError> {
+    let (store, random) = (&services.store, &*services.random);
+    let prepared = services.content.prepare(store, shard, tenant, content, share, now, random).await?;
+    let content_id = ContentId::from_i64(services.ids.next(now)).expect("rising ids are positive");
+    Ok(TenantPart { tenant, pool, content: prepared, content_id, recipients: Vec::new() })
+}
+
 fn recipient(
     services: &Services,
     message: &Message<'_>,
@@ -227,7 +301,11 @@ fn recipient(
     Recipient {
         account: account.home.account,
         quota: account.quota,
-        mailbox: MailboxId::INBOX,
+        target: if message.judged.is_junk(accepted) {
+            Target::Junk
+        } else {
+            Target::Mailbox(MailboxId::INBOX)
+        },
         flags: Flags::NONE,
         email: EmailId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
         trace,
@@ -239,15 +317,26 @@ fn recipient(
 
 /// Our own lines in front of the content, RFC 5321 section 4.4.
 fn prelude(message: &Message<'_>, accepted: &Accepted, trace: TraceId, now: Timestamp) -> Prelude {
+    let received = received(message, trace, now);
+    // RFC 8601 section 4: above the Received field of the server that found it.
+    let stamp = message.judged.stamp(accepted, &message.settings.host_name);
+    let return_path = ReturnPath(&message.envelope.reverse_path);
+    let lines = format!("{return_path}{}{stamp}{received}", DeliveredTo(&accepted.address));
+    Prelude { lines: lines.into_bytes(), leave_out: message.judged.leave_out.clone() }
+}
+
+/// How the message came to us.
+pub(crate) fn received(message: &Message<'_>, trace: TraceId, now: Timestamp) -> String {
     let envelope = message.envelope;
     let only = match envelope.recipients.as_slice() {
         [recipient] => Some(&recipient.forward_path),
         _ => None,
     };
+    let peer_name = message.judged.peer_name();
     let received = Received {
         client_name: &envelope.client.name,
         peer: message.peer,
-        peer_name: None,
+        peer_name: peer_name.as_ref(),
         by: &message.settings.host_name,
         protocol: envelope.protocol,
         tls: message.tls,
@@ -255,17 +344,18 @@ fn prelude(message: &Message<'_>, accepted: &Accepted, trace: TraceId, now: Time
         recipient: only,
         received_at: now,
     };
-    let lines = format!("{}{}{received}", ReturnPath(&envelope.reverse_path), DeliveredTo(&accepted.address));
-    Prelude::of_lines(lines.into_bytes())
+    received.to_string()
 }
 
 /// Without brackets; empty for the null reverse-path.
-fn reverse_path(envelope: &Envelope) -> String {
+pub(crate) fn reverse_path(envelope: &Envelope) -> String {
     envelope.reverse_path.to_string().trim_start_matches('<').trim_end_matches('>').to_owned()
 }
 
-fn keys_of(delivery: &Delivery) -> impl Iterator<Item = DeliveryKey> {
-    delivery.parts.iter().flat_map(|part| &part.recipients).filter_map(|recipient| recipient.key)
+fn keys_of(acceptance: &Acceptance) -> impl Iterator<Item = DeliveryKey> {
+    let delivered = acceptance.delivery.parts.iter().flat_map(|part| &part.recipients);
+    let queued = acceptance.outgoing.iter().flat_map(|outgoing| &outgoing.recipients);
+    delivered.filter_map(|recipient| recipient.key).chain(queued.filter_map(|recipient| recipient.key))
 }
 
 fn trace_of(outcome: &Outcome) -> Option<TraceId> {

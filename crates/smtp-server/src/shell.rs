@@ -19,18 +19,21 @@ use hikyaku_smtp_proto::session::Effects;
 use hikyaku_smtp_proto::{
     Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants,
 };
-use hikyaku_types::{ShardId, TenantId};
+use hikyaku_types::{Address, ShardId, TenantId};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::answer::Found;
 use crate::budget::Room;
 use crate::isolation::Origin;
+use crate::judge::{Case, Judged, judge};
+use crate::leaving::Leaving;
 use crate::loops::delivered_before;
 use crate::metrics::Reason;
 use crate::pool::Share;
 use crate::receive::{Accepted, Content, Done, Message, receive};
 use crate::submission::{self, Submission};
-use crate::{Mode, Services, answer};
+use crate::{Mode, Services, answer, scram};
 
 /// Bytes of one read.
 const READ: usize = 16 << 10;
@@ -44,9 +47,15 @@ struct Shell<'s> {
     mode: Mode,
     services: &'s Services,
     tls: Option<Tls>,
+    /// What a sign-in can be bound to.
+    exporter: Option<[u8; 32]>,
+    /// Of an AUTH exchange by SCRAM.
+    scram: scram::Awaits,
     account: Option<Arc<Account>>,
     /// Recipients that RCPT accepted, in the session's order.
     recipients: Vec<Accepted>,
+    /// Those of them who are elsewhere.
+    leaving: Vec<Leaving>,
     /// How many RCPT were accepted.
     accepted: usize,
     /// The tenants that the mail transaction counts for.
@@ -82,8 +91,11 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         mode,
         services,
         tls: None,
+        exporter: None,
+        scram: scram::Awaits::default(),
         account: None,
         recipients: Vec::new(),
+        leaving: Vec::new(),
         accepted: 0,
         shares: Vec::new(),
         transaction_since: None,
@@ -108,6 +120,7 @@ impl Shell<'_> {
         if self.mode.settings.listener == Listener::Submissions {
             self.start_tls().await?;
         }
+        self.offer_scram().await;
         let (mut session, mut effects) = Session::new(Arc::clone(&self.mode.settings), self.tls.clone());
         let mut framer = Framer::new();
         loop {
@@ -125,6 +138,16 @@ impl Shell<'_> {
         }
         self.flush().await?;
         self.stream.shutdown().await
+    }
+
+    /// Whether SCRAM is offered is the tenants' choice, and may be another one for the next
+    /// connection.
+    async fn offer_scram(&mut self) {
+        let is_submission =
+            matches!(self.mode.settings.listener, Listener::Submission | Listener::Submissions);
+        if is_submission && self.services.directory.offers_scram().await {
+            Arc::make_mut(&mut self.mode.settings).offers.scram = true;
+        }
     }
 
     /// Carries out effects; what the session must be told next, if anything.
@@ -213,6 +236,7 @@ impl Shell<'_> {
 
     fn end_transaction(&mut self) {
         self.recipients.clear();
+        self.leaving.clear();
         self.accepted = 0;
         self.shares.clear();
         self.transaction_since = None;
@@ -226,14 +250,21 @@ impl Shell<'_> {
                     let client = client.unwrap_or_default();
                     match answer::sign_in(&self.services.gate, &credentials, self.origin.peer, &client).await
                     {
-                        Ok(account) => {
-                            tracing::info!(session = self.number, account = %account.home.account,
-                                peer = %self.origin.peer, "signed in");
-                            self.account = Some(account);
-                            Answer::Accept
-                        }
+                        Ok(account) => self.signed_in(account),
                         Err(refusal) => {
                             tracing::info!(session = self.number, peer = %self.origin.peer, "sign-in failed");
+                            refusal
+                        }
+                    }
+                }
+                Question::Relay(relayed) => {
+                    let exporter = self.exporter.as_ref().map(|exporter| exporter.as_slice());
+                    let (directory, peer) = (&self.services.directory, self.origin.peer);
+                    match scram::answer(&mut self.scram, directory, &relayed, exporter, peer).await {
+                        Ok(scram::Next::Challenge(challenge)) => Answer::Challenge(challenge.into()),
+                        Ok(scram::Next::SignedIn(account)) => self.signed_in(account),
+                        Err(refusal) => {
+                            tracing::info!(session = self.number, %peer, "sign-in failed");
                             refusal
                         }
                     }
@@ -249,43 +280,53 @@ impl Shell<'_> {
         Input::Answer(answer.unwrap_or_else(|_| Answer::Reply(Reply::try_again_later())))
     }
 
+    fn signed_in(&mut self, account: Arc<Account>) -> Answer {
+        tracing::info!(session = self.number, account = %account.home.account,
+            peer = %self.origin.peer, "signed in");
+        self.account = Some(account);
+        Answer::Accept
+    }
+
     async fn recipient(&mut self, forward_path: &ForwardPath) -> Answer {
-        let accepted = match self.look_up(forward_path).await {
-            Ok(accepted) => accepted,
+        let found = match self.look_up(forward_path).await {
+            Ok(found) => found,
             Err(reply) if reply.severity() == Severity::Permanent => {
                 return Answer::Reply(self.refuse_for_good(reply).await);
             }
             Err(reply) => return Answer::Reply(reply),
         };
         // A submission counts for the tenant that sends.
-        let receives = accepted.first().map(|first| &first.account);
-        let Some(account) = self.account.as_ref().or(receives) else {
+        let sends = self.account.as_ref().map(|account| account.home.tenant);
+        let receives = || found.accounts.first().map(|first| first.account.home.tenant);
+        let leads_on = || found.leaving.first().map(|first| first.tenant.id);
+        let Some(tenant) = sends.or_else(receives).or_else(leads_on) else {
             return Answer::Reply(Reply::mailbox_unknown());
         };
-        let tenant = account.home.tenant;
         if !self.shares.iter().any(|(of, _)| *of == tenant) {
             match self.services.isolation.transaction(self.origin, tenant) {
                 Ok(share) => self.shares.push((tenant, share)),
                 Err(reply) => return Answer::Reply(reply),
             }
         }
-        self.recipients.extend(accepted);
+        self.recipients.extend(found.accounts);
+        self.leaving.extend(found.leaving);
         self.accepted += 1;
         Answer::Accept
     }
 
     /// Who receives it, if they have room for the message.
-    async fn look_up(&self, forward_path: &ForwardPath) -> Result<Vec<Accepted>, Reply> {
+    async fn look_up(&self, forward_path: &ForwardPath) -> Result<Found, Reply> {
         let isolation = &self.services.isolation;
         let _share = isolation.lookup(self.origin)?;
         let (directory, settings) = (&self.services.directory, &self.mode.settings);
-        let accepted = answer::recipients(directory, settings, forward_path, self.accepted).await?;
+        let sender = self.account.as_deref();
+        let found = answer::recipients(directory, settings, sender, forward_path, self.accepted).await?;
         let now = self.services.clock.now();
-        for one in &accepted {
+        for one in &found.accounts {
             let room = answer::refuse_if_full(&self.services.store, &one.account, self.declared_size, now);
             room.await.inspect_err(|_| isolation.metrics.refused(self.origin.listener, Reason::Full))?;
         }
-        Ok(accepted)
+        Ok(found)
     }
 
     /// Whoever guesses addresses has to wait, or to connect again for each guess.
@@ -307,11 +348,14 @@ impl Shell<'_> {
     async fn commit(&mut self, mut envelope: Envelope, session: &Session) -> Input {
         let deadline = Instant::now() + session.deadline();
         let received = std::mem::take(&mut self.content);
-        let recipients = std::mem::take(&mut self.recipients);
+        let recipients = Recipients {
+            accounts: std::mem::take(&mut self.recipients),
+            leaving: std::mem::take(&mut self.leaving),
+        };
         let hash = ContentHash::of(&received);
         let answer = match self.completed(&mut envelope, received).await {
             Ok(bytes) => {
-                let content = Content { bytes, hash };
+                let content = Content { bytes: Arc::new(bytes), hash };
                 self.answer_content(&envelope, &recipients, &content, deadline).await
             }
             Err(reply) => Answer::Reply(reply),
@@ -345,7 +389,7 @@ impl Shell<'_> {
     async fn answer_content(
         &mut self,
         envelope: &Envelope,
-        recipients: &[Accepted],
+        recipients: &Recipients,
         content: &Content,
         deadline: Instant,
     ) -> Answer {
@@ -357,29 +401,83 @@ impl Shell<'_> {
             }
             Listener::Submission | Listener::Submissions => Vec::new(),
         };
-        let (looping, others): (Vec<_>, Vec<_>) =
-            recipients.iter().cloned().partition(|recipient| before.contains(&recipient.address.key()));
+        let loops = |address: &Address| before.contains(&address.key());
         if listener == Listener::Lmtp {
-            let by_tenant = self.deliver_by_tenant(envelope, &others, content, deadline).await;
-            let reply = |recipient: &Accepted| match before.contains(&recipient.address.key()) {
-                true => Reply::delivery_loop(),
-                false => by_tenant.reply_to(recipient),
-            };
-            // One address can lead to several mailboxes; its peer must not send it again if
-            // any of them has it.
-            let of = |number| recipients.iter().filter(move |recipient| recipient.of == number);
-            let best = |number| {
-                let replies: Vec<Reply> = of(number).map(reply).collect();
-                let delivered = replies.iter().position(|reply| reply.severity() == Severity::Positive);
-                replies.into_iter().nth(delivered.unwrap_or(0)).unwrap_or_else(Reply::try_again_later)
-            };
-            return Answer::Each((0..self.accepted).map(best).collect());
+            return Answer::Each(self.deliver_each(envelope, recipients, content, deadline, loops).await);
         }
-        if !looping.is_empty() {
+        if recipients.accounts.iter().any(|one| loops(&one.address))
+            || recipients.leaving.iter().any(|one| one.via.as_ref().is_some_and(loops))
+        {
             return Answer::Reply(Reply::delivery_loop());
         }
-        let delivered = self.deliver(envelope, recipients, content, deadline).await;
-        Answer::Reply(delivered.map_or_else(|reply| reply, |done| done.reply()))
+        Answer::Reply(match self.judged(envelope, recipients, content).await {
+            Ok(judged) => {
+                let delivered = self.deliver(envelope, recipients, content, &judged, deadline).await;
+                delivered.map_or_else(|reply| reply, |done| done.reply())
+            }
+            Err(reply) => reply,
+        })
+    }
+
+    /// Who sent it; the error is the reply if that refuses it.
+    async fn judged(
+        &self,
+        envelope: &Envelope,
+        recipients: &Recipients,
+        content: &Content,
+    ) -> Result<Judged, Reply> {
+        let case = Case {
+            settings: &self.mode.settings,
+            peer: self.origin.peer,
+            envelope,
+            recipients: &recipients.accounts,
+            leaving: &recipients.leaving,
+            content: &content.bytes,
+        };
+        let judged = judge(self.services.judge.as_ref(), &case, &*self.services.clock).await;
+        judged.inspect_err(|reply| {
+            tracing::info!(session = self.number, peer = %self.origin.peer,
+                code = reply.code().number(), "refused for its sender");
+            self.services.isolation.metrics.answered(self.origin.listener, false);
+        })
+    }
+
+    /// LMTP: a reply for each RCPT.
+    async fn deliver_each(
+        &mut self,
+        envelope: &Envelope,
+        recipients: &Recipients,
+        content: &Content,
+        deadline: Instant,
+        loops: impl Fn(&Address) -> bool,
+    ) -> Vec<Reply> {
+        let others = Recipients {
+            accounts: recipients.accounts.iter().filter(|one| !loops(&one.address)).cloned().collect(),
+            leaving: (recipients.leaving.iter())
+                .filter(|one| !one.via.as_ref().is_some_and(&loops))
+                .cloned()
+                .collect(),
+        };
+        let judged = Judged::default();
+        let by_tenant = self.deliver_by_tenant(envelope, &others, content, &judged, deadline).await;
+        let reply = |recipient: &Accepted| match loops(&recipient.address) {
+            true => Reply::delivery_loop(),
+            false => by_tenant.reply_to(recipient),
+        };
+        let reply_elsewhere = |leaving: &Leaving| match leaving.via.as_ref().is_some_and(&loops) {
+            true => Reply::delivery_loop(),
+            false => by_tenant.reply_elsewhere(leaving),
+        };
+        // One address can lead to several mailboxes; its peer must not send it again if any of
+        // them has it.
+        let best = |number| {
+            let accounts = recipients.accounts.iter().filter(|recipient| recipient.of == number);
+            let leaving = recipients.leaving.iter().filter(|leaving| leaving.of == number);
+            let replies: Vec<Reply> = accounts.map(reply).chain(leaving.map(reply_elsewhere)).collect();
+            let delivered = replies.iter().position(|reply| reply.severity() == Severity::Positive);
+            replies.into_iter().nth(delivered.unwrap_or(0)).unwrap_or_else(Reply::try_again_later)
+        };
+        (0..self.accepted).map(best).collect()
     }
 
     /// LMTP has a reply for each recipient, so each tenant's part is a delivery of its own:
@@ -387,17 +485,17 @@ impl Shell<'_> {
     async fn deliver_by_tenant(
         &mut self,
         envelope: &Envelope,
-        recipients: &[Accepted],
+        recipients: &Recipients,
         content: &Content,
+        judged: &Judged,
         deadline: Instant,
     ) -> ByTenant {
         let mut by_tenant = ByTenant(Vec::new());
-        for recipient in recipients {
-            let tenant = recipient.account.home.tenant;
+        let receive = recipients.accounts.iter().map(|recipient| recipient.account.home.tenant);
+        for tenant in receive.chain(recipients.leaving.iter().map(|leaving| leaving.tenant.id)) {
             if by_tenant.of(tenant).is_none() {
-                let its: Vec<Accepted> =
-                    recipients.iter().filter(|other| other.account.home.tenant == tenant).cloned().collect();
-                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, deadline).await));
+                let its = recipients.of(tenant);
+                by_tenant.0.push((tenant, self.deliver(envelope, &its, content, judged, deadline).await));
             }
         }
         by_tenant
@@ -406,16 +504,21 @@ impl Shell<'_> {
     async fn deliver(
         &mut self,
         envelope: &Envelope,
-        recipients: &[Accepted],
+        recipients: &Recipients,
         content: &Content,
+        judged: &Judged,
         deadline: Instant,
     ) -> Result<Done, Reply> {
+        let account = self.account.clone();
         let message = Message {
             envelope,
-            recipients,
+            recipients: &recipients.accounts,
+            leaving: &recipients.leaving,
+            sender: account.as_deref(),
             peer: self.origin.peer,
             tls: self.tls.as_ref(),
             settings: &self.mode.settings,
+            judged,
         };
         let received = timeout_at(deadline, receive(self.services, &message, content)).await;
         let metrics = &self.services.isolation.metrics;
@@ -423,7 +526,7 @@ impl Shell<'_> {
         match received {
             Ok(Ok(done)) => {
                 tracing::info!(session = self.number, trace = %done.trace, peer = %self.origin.peer,
-                    recipients = recipients.len(), size = envelope.content.size_bytes, "accepted");
+                    recipients = recipients.accounts.len(), elsewhere = recipients.leaving.len(), size = envelope.content.size_bytes, "accepted");
                 self.unconfirmed.extend(&done.keys);
                 Ok(done)
             }
@@ -444,7 +547,8 @@ impl Shell<'_> {
         let facts = timeout(deadline, Box::pin(self.stream.start_tls(&acceptor)))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let tls = Tls { cipher_suite: facts.cipher_suite.into() };
+        let tls = Tls { cipher_suite: facts.cipher_suite.into(), can_bind: facts.exporter.is_some() };
+        self.exporter = facts.exporter;
         self.tls = Some(tls.clone());
         Ok(tls)
     }
@@ -467,6 +571,21 @@ impl Shell<'_> {
     }
 }
 
+/// Everybody whom a message is for.
+struct Recipients {
+    accounts: Vec<Accepted>,
+    leaving: Vec<Leaving>,
+}
+
+impl Recipients {
+    /// Those of one tenant.
+    fn of(&self, tenant: TenantId) -> Self {
+        let accounts = self.accounts.iter().filter(|one| one.account.home.tenant == tenant);
+        let leaving = self.leaving.iter().filter(|one| one.tenant.id == tenant);
+        Self { accounts: accounts.cloned().collect(), leaving: leaving.cloned().collect() }
+    }
+}
+
 /// What became of each tenant's part of a message.
 struct ByTenant(Vec<(TenantId, Result<Done, Reply>)>);
 
@@ -478,6 +597,14 @@ impl ByTenant {
     fn reply_to(&self, recipient: &Accepted) -> Reply {
         match self.of(recipient.account.home.tenant) {
             Some(Ok(done)) => done.reply_to(recipient.account.home.account),
+            Some(Err(reply)) => reply.clone(),
+            None => Reply::try_again_later(),
+        }
+    }
+
+    fn reply_elsewhere(&self, leaving: &Leaving) -> Reply {
+        match self.of(leaving.tenant.id) {
+            Some(Ok(done)) => done.reply_elsewhere(&leaving.to),
             Some(Err(reply)) => reply.clone(),
             None => Reply::try_again_later(),
         }

@@ -17,7 +17,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Sqlite {
     ) -> Result<Self, rusqlite::Error> {
         let writes = Arc::new(FairQueue::new(options.waiting, options.waiting_each));
         let reads = Arc::new(FairQueue::new(options.waiting, options.waiting_each));
-        let wal = Arc::new(AtomicU32::new(0));
+        let (wal, checkpoints) = (Arc::new(AtomicU32::new(0)), Checkpoints::new(metrics));
         let (wake, woken) = sync_channel(1);
         let mut connection = connect(path, options.writer_cache_kib)?;
         flush_log(path)?;
@@ -72,15 +72,17 @@ impl Sqlite {
             queue: Arc::clone(&writes),
             hints: hints.clone(),
             metrics: metrics.clone(),
+            checkpoints: checkpoints.clone(),
             wal,
         };
         let checkpointer = connect(path, 1024)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut threads = vec![
             spawn(format!("{name}-write"), move || writer.run()),
-            spawn(format!("{name}-ckpt"), {
-                let metrics = metrics.clone();
-                move || checkpoint_when_woken(&checkpointer, &woken, &metrics)
+            spawn(format!("{name}-ckpt"), move || {
+                while woken.recv().is_ok() {
+                    checkpoints.run(&checkpointer, CheckpointMode::PASSIVE);
+                }
             }),
         ];
         for number in 0..options.readers {
@@ -175,19 +177,33 @@ fn watch_wal(
     }))
 }
 
-fn checkpoint_when_woken(connection: &Connection, woken: &Receiver<()>, metrics: &DatabaseMetrics) {
-    while woken.recv().is_ok() {
-        checkpoint(connection, CheckpointMode::PASSIVE, metrics);
-    }
+/// The checkpoints of one file, one at a time: SQLite refuses a second one at once ("database
+/// is locked"), without the patience of `busy_timeout`. The writer, whose turn comes when the
+/// log is large, waits for the one that is making it smaller.
+#[derive(Debug, Clone)]
+struct Checkpoints {
+    turn: Arc<Mutex<()>>,
+    metrics: DatabaseMetrics,
 }
 
-fn checkpoint(connection: &Connection, mode: CheckpointMode, metrics: &DatabaseMetrics) {
-    metrics.checkpoints.inc();
-    match connection.wal_checkpoint_v2(None::<&str>, mode) {
-        Ok(_) => {}
-        Err(error) if is_flush_failure(&error) => die_of_flush(&error),
-        // Busy readers, or a full disk: the log grows on and the next turn tries again.
-        Err(error) => tracing::warn!(%error, "checkpoint failed, will be tried again"),
+impl Checkpoints {
+    fn new(metrics: &DatabaseMetrics) -> Self {
+        Self { turn: Arc::new(Mutex::new(())), metrics: metrics.clone() }
+    }
+
+    /// True if it was done.
+    fn run(&self, connection: &Connection, mode: CheckpointMode) -> bool {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.metrics.checkpoints.inc();
+        match connection.wal_checkpoint_v2(None::<&str>, mode) {
+            Ok(_) => true,
+            Err(error) if is_flush_failure(&error) => die_of_flush(&error),
+            // Readers that stay, or a full disk: the log grows on and the next turn tries again.
+            Err(error) => {
+                tracing::warn!(%error, "checkpoint failed, will be tried again");
+                false
+            }
+        }
     }
 }
 
@@ -200,6 +216,7 @@ struct Writer {
     queue: Arc<FairQueue<Waiting>>,
     hints: Hints,
     metrics: DatabaseMetrics,
+    checkpoints: Checkpoints,
     /// Pages in the log, kept by the hook.
     wal: Arc<AtomicU32>,
 }
@@ -212,7 +229,7 @@ impl Writer {
                 return;
             }
             if self.wal.load(Ordering::Relaxed) >= RESTART_PAGES {
-                checkpoint(&self.connection, CheckpointMode::RESTART, &self.metrics);
+                self.checkpoints.run(&self.connection, CheckpointMode::RESTART);
             }
             self.metrics.batch.observe(batch.len() as f64);
             self.commit(batch);
@@ -457,4 +474,38 @@ fn check(path: &Path) -> Result<Vec<String>, rusqlite::Error> {
 /// Where a database of this name lies in the data folder.
 pub(crate) fn file(folder: &Path, database: &str) -> PathBuf {
     folder.join(format!("{}.db", database.replace('_', "-")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_do_not_meet() {
+        // A seed run logged "checkpoint failed: database is locked".
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.db");
+        let checkpoints = Checkpoints::new(&DatabaseMetrics::new(&mut Default::default()));
+        let writer = connect(&path, 1024).unwrap();
+        writer.execute_batch("CREATE TABLE t (b BLOB)").unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let checkpointer = connect(&path, 1024).unwrap();
+            let passive = scope.spawn(|| {
+                let checkpointer = checkpointer;
+                let mut all = true;
+                while !is_over.load(Ordering::Relaxed) {
+                    all &= checkpoints.run(&checkpointer, CheckpointMode::PASSIVE);
+                }
+                all
+            });
+            let mut all = true;
+            for _ in 0..50 {
+                writer.execute_batch("INSERT INTO t VALUES (zeroblob(1000000))").unwrap();
+                all &= checkpoints.run(&writer, CheckpointMode::RESTART);
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert!(all && passive.join().unwrap());
+        });
+    }
 }

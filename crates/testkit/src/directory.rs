@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use hikyaku_directory::{
-    Action, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, NewSecret, PasswordHash, Passwords,
-    Request,
+    Action, Answer, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, Named, NewSecret,
+    PasswordHash, Passwords, Request,
 };
 use hikyaku_sign_in::Gate;
 use hikyaku_store::{AccountHome, Store};
@@ -41,9 +41,14 @@ impl TestDirectory {
 
     /// The one of a store: empty, if nobody filled it.
     pub fn on(store: Arc<Store>, clock: Arc<ManualClock>) -> Self {
+        Self::of_node(store, clock, 3)
+    }
+
+    /// The same on one of several nodes, which differ in their numbers.
+    pub fn of_node(store: Arc<Store>, clock: Arc<ManualClock>, node: u16) -> Self {
         let directory = Directory::new(
             store,
-            Arc::new(RisingIds::new(NodeId::new(3).expect("3 is a node"))),
+            Arc::new(RisingIds::new(NodeId::new(node).expect("a node"))),
             clock as _,
             Arc::new(SeededRandom::new(9)),
             Passwords::new(2),
@@ -64,6 +69,31 @@ impl TestDirectory {
         let tenant = tenant.map(|tenant| tenant.to_string());
         let action = Action::Create { kind, name: Some(name.to_owned()), id, tenant, fields, secret: None };
         self.execute(action).await;
+    }
+
+    /// Changes fields, as the operator.
+    pub async fn change(&self, kind: Kind, name: &str, fields: Vec<FieldEdit>) {
+        let object = Named { kind, name: name.to_owned(), tenant: None };
+        self.execute(Action::Change { object, version: None, rename: None, fields, secret: None }).await;
+    }
+
+    /// A new app password of an account, as its owner gets to see it.
+    pub async fn app_password(&self, account: &str, title: &str, fields: Vec<FieldEdit>) -> String {
+        let mut all = vec![set("account", account), set("kind", "app_password"), set("title", title)];
+        all.extend(fields);
+        let action = Action::Create {
+            kind: Kind::Credential,
+            name: None,
+            id: None,
+            tenant: None,
+            fields: all,
+            secret: None,
+        };
+        let request = Request { action, reason: None, dry_run: false };
+        match self.directory.execute(Actor::Operator, request).await {
+            Ok(Answer::Done { secret: Some(secret), .. }) => secret,
+            other => panic!("no app password: {other:?}"),
+        }
     }
 
     async fn execute(&self, action: Action) {

@@ -8,14 +8,17 @@
 mod clock;
 pub mod crash;
 mod directory;
+pub mod mmdb;
 pub mod pgproxy;
 pub mod postgres;
 mod random;
+mod scram;
 mod scratch;
 mod store;
 
 pub use clock::ManualClock;
 pub use directory::{TestDirectory, gate, set};
 pub use random::{Rng, SeededRandom};
+pub use scram::ScramClient;
 pub use scratch::scratch_dir;
 pub use store::{COMPONENTS, DELIVERY, SHARD, TestStore, owner};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use hikyaku_mailstore::{
     ContentHash, DeliverError, Delivery, DeliveryKey, Flags, IfFull, MailboxId, Outcome, Prelude, Quota,
-    Recipient, TenantPart, Threading, check,
+    Recipient, Target, TenantPart, Threading, check,
 };
 use hikyaku_store::{
     AccountHome, AccountTx, Component, Content, Location, Objects, Options, Scope, ServiceTx, Store,
@@ -28,11 +28,13 @@ use crate::postgres::{Cluster, TestDatabase};
 use crate::{ManualClock, SeededRandom, scratch_dir};
 
 /// The tables of everything that is in a shard so far.
-pub const COMPONENTS: [&Component; 5] = [
+pub const COMPONENTS: [&Component; 7] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
+    &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
+    &hikyaku_queue::SCHEMA,
     &hikyaku_sign_in::SCHEMA,
 ];
 
@@ -237,7 +239,7 @@ impl TestStore {
             let recipient = Recipient {
                 account: home.account,
                 quota: Quota(None),
-                mailbox: MailboxId::INBOX,
+                target: Target::Mailbox(MailboxId::INBOX),
                 flags: Flags::NONE,
                 email: EmailId::from_i64(self.next_id()).expect("positive"),
                 trace: TraceId::from_i64(self.next_id()).expect("positive"),

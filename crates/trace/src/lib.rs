@@ -66,18 +66,26 @@ pub enum Event {
     Delivered,
     /// Not put in a second time: the peer had lost our reply.
     Duplicate,
+    /// Put into the queue, to be sent on.
+    Queued,
+    /// Taken out of the queue by an administrator.
+    Removed,
 }
 
 impl Event {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Duplicate, Self::Queued, Self::Removed];
+
     const fn number(self) -> i64 {
         match self {
             Self::Delivered => 1,
             Self::Duplicate => 2,
+            Self::Queued => 20,
+            Self::Removed => 21,
         }
     }
 
     fn from_number(number: i64) -> Option<Self> {
-        [Self::Delivered, Self::Duplicate].into_iter().find(|event| event.number() == number)
+        Self::ALL.into_iter().find(|event| event.number() == number)
     }
 }
 

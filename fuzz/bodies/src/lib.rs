@@ -11,6 +11,7 @@
 pub mod auth;
 pub mod directory;
 pub mod imap;
+pub mod imap_responses;
 pub mod mime;
 pub mod net;
 pub mod smtp;
@@ -29,6 +30,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("directory_scram", directory::scram),
     ("directory_typed", directory::typed),
     ("imap_commands", imap::imap_commands),
+    ("imap_responses", imap_responses::imap_responses),
     ("imap_utf7", imap::imap_utf7),
     ("imap_view", imap::imap_view),
     ("mime_structure", mime::mime_structure),

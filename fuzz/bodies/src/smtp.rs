@@ -144,6 +144,7 @@ impl Run {
             dsn: kind & 32 != 0,
             limits: true,
             require_tls: true,
+            scram: true,
         };
         let has_tls = listener == Listener::Submissions;
         let (session, effects) = Session::new(Arc::new(settings), has_tls.then(tls));
@@ -220,11 +221,17 @@ impl Run {
     fn answer(&mut self) -> bool {
         let asked = self.effects.last().cloned();
         let refuses = self.answers.next().is_multiple_of(4);
-        let answer = if refuses { Answer::Reply(Reply::mailbox_unknown()) } else { Answer::Accept };
+        let answer = match &asked {
+            _ if refuses => Answer::Reply(Reply::mailbox_unknown()),
+            Some(Effect::Ask(Question::Relay(relayed))) if relayed.is_first => {
+                Answer::Challenge("r=x".into())
+            }
+            _ => Answer::Accept,
+        };
         match asked {
             Some(Effect::Ask(Question::Sender { .. })) => self.accepted = 0,
             Some(Effect::Ask(Question::Recipient { .. })) => self.accepted += usize::from(!refuses),
-            Some(Effect::Ask(Question::SignIn(_)) | Effect::Commit(_)) => {}
+            Some(Effect::Ask(Question::SignIn(_) | Question::Relay(_)) | Effect::Commit(_)) => {}
             other => panic!("an answer is awaited after {other:?}"),
         }
         let is_commit = matches!(asked, Some(Effect::Commit(_)));
@@ -273,7 +280,7 @@ impl Run {
 }
 
 fn tls() -> Tls {
-    Tls { cipher_suite: "TLS_AES_128_GCM_SHA256".into() }
+    Tls { cipher_suite: "TLS_AES_128_GCM_SHA256".into(), can_bind: true }
 }
 
 fn replies(effects: &[Effect]) -> usize {

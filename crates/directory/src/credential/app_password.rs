@@ -19,7 +19,6 @@ use std::time::Duration;
 use hikyaku_types::{Network, Random, Timestamp};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::scram;
 use super::services::{Entrance, Services};
 
 /// Digits of Crockford's base 32: no `i`, `l`, `o`, `u`.
@@ -59,8 +58,6 @@ pub struct AppPasswordRecord {
     pub id: LookupId,
     /// What checks it.
     pub digest: AppPasswordDigest,
-    /// What checks it by SCRAM, where the tenant chose that.
-    pub scram: Option<scram::Verifier>,
     /// What its owner calls it: `phone`.
     pub name: Box<str>,
     /// Where it may sign in.
@@ -282,7 +279,6 @@ mod tests {
         AppPasswordRecord {
             id: password.id(),
             digest: key().digest(password),
-            scram: None,
             name: "phone".into(),
             services: Services::MAIL_PROGRAM,
             sources: [].into(),

@@ -40,17 +40,25 @@ pub struct BreachedPasswords {
 #[derive(Debug, thiserror::Error)]
 pub enum BreachedError {
     /// It cannot be read.
-    #[error("the file of breached passwords cannot be read")]
+    #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),
     /// It holds something else.
-    #[error(
-        "the file of breached passwords has a line at octet {0} that is not 40 hexadecimal digits, `:` and a count: \
-         make it with the downloader of Have I Been Pwned, as one file"
-    )]
+    #[error("the line at octet {0} is not 40 hexadecimal digits, `:` and a count")]
     Format(u64),
     /// Its last hash is lower than its first.
-    #[error("the file of breached passwords is not ordered by hash: sort it with LC_ALL=C sort")]
+    #[error("the file is not ordered by hash")]
     Order,
+}
+
+impl BreachedError {
+    /// What the operator can do.
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "let the server's user read it",
+            Self::Format(_) => "make it with the downloader of Have I Been Pwned, as one file",
+            Self::Order => "sort it with LC_ALL=C sort",
+        }
+    }
 }
 
 type Hash = [u8; HASH_OCTETS];

@@ -32,6 +32,8 @@ record! {
         language: Language = Language::Japanese,
         /// Fewest characters of a password; none is the platform's default.
         password_length: Limit = Limit(None),
+        /// App passwords made from now on open by SCRAM too: yes or no.
+        scram: bool = false,
         /// The operator's or administrator's note.
         note: String = String::new(),
     }

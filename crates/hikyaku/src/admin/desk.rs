@@ -9,10 +9,13 @@
 use std::sync::Arc;
 
 use hikyaku_directory::{Answer, Directory, DirectoryError, Request};
+use hikyaku_queue::Administration;
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
+use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
+use crate::services::Installation;
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +25,7 @@ pub(super) enum Ask {
     One(Request),
     /// In one transaction.
     Many(Vec<Request>),
+    Queue(QueueAsk),
 }
 
 /// What is answered.
@@ -32,6 +36,7 @@ pub(super) enum Reply {
     Answer(Answer),
     /// All of many is done.
     Done,
+    Queue(QueueReply),
     Error(Refusal),
 }
 
@@ -39,11 +44,12 @@ pub(super) enum Reply {
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
+    pub(super) queue: Administration,
 }
 
 impl Desk {
-    pub(crate) fn new(directory: Arc<Directory>) -> Self {
-        Self { directory }
+    pub(crate) fn new(installation: &Installation, directory: Arc<Directory>) -> Self {
+        Self { directory, queue: installation.queue() }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -51,6 +57,7 @@ impl Desk {
         let done = match ask {
             Ask::One(request) => self.one(who, request).await.map(Reply::Answer),
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
+            Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
         };
         done.unwrap_or_else(Reply::Error)
     }

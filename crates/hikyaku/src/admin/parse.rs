@@ -40,7 +40,7 @@ impl Parsed {
     }
 }
 
-/// Reads what stands behind `hikyaku admin`, but for `seed`.
+/// Reads what stands behind `hikyaku admin` and is asked of the directory.
 pub(super) fn command(matches: &ArgMatches) -> Result<Parsed, Refusal> {
     let nothing = || Refusal::usage("nothing is asked: see `hikyaku admin --help`");
     let (word, matches) = matches.subcommand().ok_or_else(nothing)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ArgMatches;
+use hikyaku_directory::BreachedPasswords;
 use hikyaku_store::Location;
 
 use super::refusal::Refusal;
@@ -15,12 +16,15 @@ const USUAL: &str = "/var/lib/hikyaku";
 pub(super) struct Place {
     pub(super) data: PathBuf,
     pub(super) location: Location,
+    /// Passwords that nobody may choose.
+    pub(super) breached: Option<BreachedPasswords>,
 }
 
 pub(super) fn find(matches: &ArgMatches) -> Result<Place, Refusal> {
     if let Some(config) = matches.get_one::<PathBuf>("config") {
         let (settings, _) = settings::load(config).map_err(|error| Refusal::place(format!("{error:#}")))?;
-        return Ok(Place { data: settings.data, location: settings.location });
+        let settings::Settings { data, location, breached, .. } = settings;
+        return Ok(Place { data, location, breached });
     }
     let data = matches.get_one::<PathBuf>("data").cloned();
     let data = data.or_else(|| std::env::var_os("HIKYAKU_DATA").map(PathBuf::from));
@@ -29,5 +33,5 @@ pub(super) fn find(matches: &ArgMatches) -> Result<Place, Refusal> {
         Some(url) => Location::Postgres { url: url.clone() },
         None => Location::Folder(data.clone()),
     };
-    Ok(Place { data, location })
+    Ok(Place { data, location, breached: None })
 }

@@ -211,7 +211,7 @@ fn audit_line(line: &AuditLine, names: &Names) -> String {
 }
 
 /// `2026-11-24 09:00:00 UTC` of RFC 3339.
-fn time(text: &str) -> String {
+pub(super) fn time(text: &str) -> String {
     let parts = text.split_once('T').and_then(|(day, time)| Some((day, time.get(..8)?)));
     parts.map_or_else(|| text.to_owned(), |(day, time)| format!("{day} {time} UTC"))
 }

@@ -103,7 +103,7 @@ struct Tenant {
     is_japanese: bool,
 }
 
-pub(super) fn run(matches: &ArgMatches, place: &Place, json: bool) -> Result<(), Refusal> {
+pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), Refusal> {
     let number = |name| matches.get_one::<u32>(name).copied().unwrap_or(0);
     let suffix = matches.get_one::<String>("domain-suffix").map_or("example", String::as_str);
     let tenants = tenants(number("tenants"), number("accounts"), suffix)?;

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ impl AdminSocket {
     /// Opens it in a data folder, whose lock the caller holds: a file that is there already
     /// was left by a server that was killed.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
+        check_folder(data)?;
         let path = path(data);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -49,6 +50,23 @@ impl AdminSocket {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(Self { listener, path })
     }
+}
+
+/// Whoever may write to the folder could put a socket of his own in this one's place, and be
+/// told passwords.
+pub(super) fn check_folder(data: &Path) -> io::Result<()> {
+    let (folder, own) = (fs::metadata(data)?, rustix::process::geteuid().as_raw());
+    let shown = data.display();
+    if own != 0 && folder.uid() != own {
+        return Err(io::Error::other(format!(
+            "{shown} belongs to the user {}: run `chown -R {own} {shown}` as root",
+            folder.uid()
+        )));
+    }
+    if folder.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!("others may write to {shown}: run `chmod go-w {shown}`")));
+    }
+    Ok(())
 }
 
 impl Drop for AdminSocket {
@@ -111,5 +129,26 @@ async fn answer(desk: &Desk, who: &str, line: &[u8]) -> Reply {
     match serde_json::from_slice(line) {
         Ok(ask) => desk.answer(who, ask).await,
         Err(error) => Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_folder_must_be_ours_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        for (mode, is_good) in [(0o700, true), (0o755, true), (0o775, false), (0o757, false), (0o1777, false)]
+        {
+            fs::set_permissions(data, fs::Permissions::from_mode(mode)).unwrap();
+            let opened = AdminSocket::open(data);
+            assert_eq!(opened.is_ok(), is_good, "{mode:o}");
+            if let Err(error) = opened {
+                assert!(error.to_string().contains("run `chmod go-w "), "{error}");
+                assert!(!path(data).exists());
+            }
+        }
     }
 }

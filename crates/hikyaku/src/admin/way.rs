@@ -34,7 +34,7 @@ pub(super) struct Direct {
 }
 
 impl Way {
-    pub(super) fn open(place: &Place) -> Result<Self, Refusal> {
+    pub(super) fn open(place: Place) -> Result<Self, Refusal> {
         // The lock makes its folder: a folder that is not there is a mistake here.
         if !place.data.is_dir() {
             return Err(Refusal::place(format!(
@@ -45,12 +45,13 @@ impl Way {
         }
         match DataLock::take(&place.data) {
             Ok(lock) => Ok(Self::Direct(Box::new(Direct::open(lock, place)?))),
-            Err(LockError::Held { .. }) => Self::to_server(place),
+            Err(LockError::Held { .. }) => Self::to_server(&place),
             Err(error) => Err(Refusal::place(error.to_string())),
         }
     }
 
     fn to_server(place: &Place) -> Result<Self, Refusal> {
+        socket::check_folder(&place.data).map_err(|error| Refusal::place(error.to_string()))?;
         let path = socket::path(&place.data);
         let stream = UnixStream::connect(&path).map_err(|error| {
             Refusal::unavailable(format!(
@@ -110,7 +111,7 @@ fn ask_server(stream: &mut BufReader<UnixStream>, ask: &Ask) -> Result<Reply, Re
 }
 
 impl Direct {
-    fn open(lock: DataLock, place: &Place) -> Result<Self, Refusal> {
+    fn open(lock: DataLock, place: Place) -> Result<Self, Refusal> {
         let failed = |error: anyhow::Error| Refusal::place(format!("{error:#}"));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Refusal::failed(&error))?;
@@ -118,9 +119,9 @@ impl Direct {
         let installation =
             Installation::open_locked(lock, &place.data, &place.location, &options, &mut metrics, &runtime)
                 .map_err(failed)?;
-        let directory = installation.directory(2).map_err(failed)?;
+        let directory = installation.directory(2, place.breached).map_err(failed)?;
         let who = user::operator(rustix::process::getuid().as_raw());
-        Ok(Self { desk: Desk::new(directory), installation, runtime, who })
+        Ok(Self { desk: Desk::new(&installation, directory), installation, runtime, who })
     }
 }
 

@@ -273,6 +273,15 @@ choice! {
 }
 
 choice! {
+    /// Whose work DNSSEC is.
+    Dnssec: "\"unless_local\", \"always\", \"never\"" {
+        UnlessLocal = "unless_local",
+        Always = "always",
+        Never = "never",
+    }
+}
+
+choice! {
     /// What becomes of line ends that are none.
     BareLineEnds: "\"normalise\", \"refuse\"" { Normalise = "normalise", Refuse = "refuse" }
 }

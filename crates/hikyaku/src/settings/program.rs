@@ -6,8 +6,12 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use hikyaku_directory::BreachedPasswords;
 use hikyaku_net::Limits;
+use hikyaku_sender_auth::TIME;
+use hikyaku_sender_auth::dns::{Options as Resolving, Validate, read_trust_anchors};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::{Deadlines, Limits as SmtpLimits};
 use hikyaku_smtp_server::Limits as Shared;
@@ -17,10 +21,12 @@ use hikyaku_types::{Domain, Network, Timestamp};
 
 use super::certificates::{self, Loaded, Pair};
 use super::findings::Findings;
-use super::kind::{BareLineEnds, Bytes, LogFormat, LogLevel, Networks, Secret};
+use super::kind::{BareLineEnds, Bytes, Dnssec, LogFormat, LogLevel, Networks, Secret};
 use super::listeners::listeners;
 use super::section::{Given, Needed};
-use super::written::{Certificate, Connections, Database, Imap, Log, Passwords, Smtp, SmtpTimeouts, Written};
+use super::written::{
+    Certificate, Connections, Database, Imap, Log, Passwords, Resolver, Smtp, SmtpTimeouts, Written,
+};
 use crate::bounds::{Bounds, ImapBounds};
 use crate::listen::Door;
 
@@ -38,8 +44,11 @@ pub(crate) struct Settings {
     pub(crate) proxies: Vec<Network>,
     pub(crate) line_ends: LineEnds,
     pub(crate) bounds: Bounds,
+    pub(crate) resolver: ResolverSettings,
     /// Passwords that are checked at the same time.
     pub(crate) passwords_at_once: usize,
+    /// Passwords that nobody may choose.
+    pub(crate) breached: Option<BreachedPasswords>,
 }
 
 /// How to log.
@@ -48,6 +57,21 @@ pub(crate) struct LogSettings {
     pub(crate) format: Format,
     /// Where the environment does not say it.
     pub(crate) level: &'static str,
+}
+
+/// How the DNS is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ResolverSettings {
+    pub(crate) options: Resolving,
+    /// For each check of a message.
+    pub(crate) budget: Duration,
+}
+
+impl ResolverSettings {
+    /// One server, and every default.
+    pub(crate) fn at(server: SocketAddr) -> Self {
+        Self { options: Resolving { servers: vec![server], ..Resolving::default() }, budget: TIME }
+    }
 }
 
 /// `None` if there are mistakes, old or new.
@@ -62,7 +86,8 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         connections,
         smtp,
         imap,
-        passwords: Passwords { at_once },
+        resolver,
+        passwords: Passwords { at_once, breached },
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);
@@ -72,11 +97,13 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
     let plain_sign_in_without_tls = listen.plain_sign_in_without_tls.value;
     let lmtp_socket = listen.lmtp_socket.as_ref().map(|path| path.value.clone());
     let Networks(proxies) = listen.proxies.value.clone();
+    let resolver = resolver_settings(resolver, findings);
     let line_ends = match smtp.bare_line_ends.value {
         BareLineEnds::Normalise => LineEnds::Normalise,
         BareLineEnds::Refuse => LineEnds::Refuse,
     };
     let listen = listeners(&listen, has_certificate, findings);
+    let breached = breached_passwords(breached, findings);
     let Connections { most, most_each, drain } = connections;
     let bounds = Bounds {
         connections: Limits {
@@ -107,8 +134,25 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         proxies,
         line_ends,
         bounds,
+        resolver,
         passwords_at_once: at_once.value,
+        breached,
     })
+}
+
+fn breached_passwords(
+    file: Option<Given<PathBuf>>,
+    findings: &mut Findings<'_>,
+) -> Option<BreachedPasswords> {
+    let Given { value: file, span } = file?;
+    match BreachedPasswords::open(&file) {
+        Ok(breached) => Some(breached),
+        Err(error) => {
+            let what = format!("{}: {error}", file.display());
+            findings.mistake(&span, "passwords.breached", what, error.remedy());
+            None
+        }
+    }
 }
 
 fn log_settings(log: &Log) -> LogSettings {
@@ -241,6 +285,28 @@ fn smtp_deadlines(timeouts: &SmtpTimeouts) -> Deadlines {
         answer: answer.value,
         commit: commit.value,
     }
+}
+
+fn resolver_settings(resolver: Resolver, findings: &mut Findings<'_>) -> ResolverSettings {
+    let Resolver { servers, dnssec, trust_anchors, cache, budget } = resolver;
+    let validate = match dnssec.value {
+        Dnssec::UnlessLocal => Validate::UnlessLocal,
+        Dnssec::Always => Validate::Always,
+        Dnssec::Never => Validate::Never,
+    };
+    if let Some(Given { value: path, span }) = &trust_anchors
+        && let Err(error) = read_trust_anchors(path)
+    {
+        let remedy = "write the path of a file with DNSKEY records, or remove it";
+        findings.mistake(span, "resolver.trust_anchors", error.to_string(), remedy);
+    }
+    let options = Resolving {
+        servers: servers.map_or_else(Vec::new, |servers| servers.value.0),
+        validate,
+        trust_anchors: trust_anchors.map(|path| path.value),
+        cache_entries: cache.value,
+    };
+    ResolverSettings { options, budget: budget.value }
 }
 
 fn imap_bounds(imap: &Imap) -> ImapBounds {

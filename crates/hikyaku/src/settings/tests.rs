@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use hikyaku_sender_auth::dns;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_store::{Location, Options};
 use hikyaku_types::Timestamp;
@@ -10,7 +11,7 @@ use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::section::{Description, Section, Shape};
 use super::written::Written;
-use super::{Finding, Findings, Settings, Surroundings, read};
+use super::{Finding, Findings, ResolverSettings, Settings, Surroundings, read};
 use crate::bounds::Bounds;
 
 /// Noon of 2026-11-24.
@@ -316,7 +317,30 @@ fn defaults_are_those_of_the_program() {
     let settings = right("");
     assert_eq!(settings.bounds, Bounds::default());
     assert_eq!(format!("{:?}", settings.store), format!("{:?}", Options::default()));
+    let ResolverSettings { options, budget } = &settings.resolver;
+    assert_eq!((options, *budget), (&dns::Options::default(), hikyaku_sender_auth::TIME));
     assert!(settings.certificates.is_empty() && !settings.plain_sign_in_without_tls);
+}
+
+#[test]
+fn whom_to_ask_about_names() {
+    let settings = right(
+        "[resolver]\nservers = ['127.0.0.1:5353', '[2001:db8::1]:53']\ndnssec = 'always'\ncache = 100\nbudget = '5s'",
+    );
+    let ResolverSettings { options, budget } = settings.resolver;
+    assert_eq!(options.servers, ["127.0.0.1:5353", "[2001:db8::1]:53"].map(|text| text.parse().unwrap()));
+    assert_eq!((options.validate, options.cache_entries), (dns::Validate::Always, 100));
+    assert_eq!(budget.as_secs(), 5);
+    check(
+        "[resolver]\ntrust_anchors = '/nowhere'",
+        &["5:17: mistake: resolver.trust_anchors: cannot read trust anchors from /nowhere: \
+           No such file or directory (os error 2): write the path of a file with DNSKEY records, or remove it"],
+    );
+    check(
+        "[resolver]\nservers = ['192.0.2.1']",
+        &["5:11: mistake: resolver.servers: this is not an IP address with a port, or a list of them: \
+           write one such as \"0.0.0.0:25\" or [\"192.0.2.1:25\", \"[2001:db8::1]:25\"]"],
+    );
 }
 
 #[test]
@@ -434,6 +458,40 @@ fn the_unit_and_the_example_agree() {
     let served = Surroundings { open_files: limit.parse().unwrap(), ..CALM };
     let (_, found) = look(&example(folder.path()), &served);
     assert!(!found.concat().contains("file descriptors"), "{found:#?}");
+}
+
+#[test]
+fn the_file_of_breached_passwords_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("breached");
+    let setting = format!("[passwords]\nbreached = '{}'", file.display());
+    let (a, b) = ("A".repeat(40), "B".repeat(40));
+    for (content, wrong) in [
+        (
+            None,
+            Some("it cannot be read: No such file or directory (os error 2): let the server's user read it"),
+        ),
+        (Some(format!("{a}:3\r\n{b}:1\r\n")), None),
+        (
+            Some(format!("{b}:1\r\n{a}:3\r\n")),
+            Some("the file is not ordered by hash: sort it with LC_ALL=C sort"),
+        ),
+        (
+            Some("password\n".to_owned()),
+            Some(
+                "the line at octet 0 is not 40 hexadecimal digits, `:` and a count: \
+                 make it with the downloader of Have I Been Pwned, as one file",
+            ),
+        ),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let shown = file.display();
+        let found = wrong.map(|wrong| format!("5:12: mistake: passwords.breached: {shown}: {wrong}"));
+        check(&setting, &found.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    assert!(right("").breached.is_none());
 }
 
 /// The example without what needs files.

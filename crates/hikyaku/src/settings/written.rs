@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hikyaku_types::Domain;
 
-use super::kind::{Addresses, BareLineEnds, Bytes, Domains, LogFormat, LogLevel, Networks, Secret};
+use super::kind::{Addresses, BareLineEnds, Bytes, Dnssec, Domains, LogFormat, LogLevel, Networks, Secret};
 use super::section::{Given, Needed, section};
 use crate::listen::Door;
 
@@ -28,6 +28,7 @@ section! {
         connections: Connections;
         smtp: Smtp;
         imap: Imap;
+        resolver: Resolver;
         passwords: Passwords;
     }
 }
@@ -226,10 +227,35 @@ section! {
 }
 
 section! {
+    /// Who is asked about names: who sent the mail that comes in by `smtp`
+    /// (see sender-auth.md).
+    struct Resolver {
+        /// Resolvers with their ports. Without this setting, those that the machine is set up
+        /// for (`/etc/resolv.conf`). One on this machine is recommended.
+        servers: Option<Given<Addresses>>;
+        /// Who checks the signatures of DNSSEC: this server, or the resolvers. They are
+        /// trusted with it if all of them are on this machine, unless it is `always`.
+        dnssec: Given<Dnssec> = "unless_local";
+        /// A file with the keys that DNSSEC begins from, as DNSKEY records of a zone file.
+        /// Without this setting, the keys of the root, as IANA publishes them (RFC 9718).
+        trust_anchors: Option<Given<PathBuf>>;
+        /// Answers that are kept, of at most 2 KiB each.
+        cache: Given<usize> = 16_384, from 16 to 10_000_000;
+        /// How long each check of a message waits for answers. What is not known by then is
+        /// `temperror`. Senders wait for the reply, some of them no longer than a minute.
+        budget: Given<Duration> = "20s", from "100ms" to "2m";
+    }
+}
+
+section! {
     /// How passwords are checked.
     struct Passwords {
         /// Passwords that are checked at the same time, the others wait: each takes a
         /// processor and 19 MiB for some tens of milliseconds.
         at_once: Given<usize> = 2, from 1 to 256;
+        /// A file of passwords that were stolen elsewhere, which nobody may choose: what the
+        /// downloader of Have I Been Pwned writes as one file, ordered by hash (SHA-1). It is
+        /// read on this machine only. Without it, a small list that is built in counts alone.
+        breached: Option<Given<PathBuf>>;
     }
 }

@@ -1,7 +1,7 @@
 //! LIST and LSUB responses.
 //!
 //! Standards: RFC 3501 sections 7.2.2 and 7.2.3, RFC 5258 section 4 (attributes, CHILDINFO),
-//! RFC 6154 section 2 (special uses).
+//! RFC 6154 section 2 (special uses), RFC 9051 section 6.3.9.7 (OLDNAME).
 
 use crate::command::SpecialUse;
 use crate::mailbox::SEPARATOR;
@@ -45,6 +45,8 @@ pub struct ListEntry<'a> {
     /// It has subscribed descendants that the patterns do not match: CHILDINFO, for
     /// RECURSIVEMATCH (RFC 5258 section 3.5).
     pub child_info: bool,
+    /// The name that it had, or by which the client called it: OLDNAME.
+    pub old_name: Option<&'a MailboxName>,
 }
 
 /// `* LIST (…) "/" name`
@@ -69,7 +71,24 @@ fn print_entry(out: &mut Vec<u8>, response: &str, entry: &ListEntry<'_>, dialect
     print::list(out, attributes.chain(uses), put);
     put(out, format_args!(" \"{SEPARATOR}\" "));
     print::mailbox(out, entry.name, dialect);
-    put(out, if entry.child_info { " (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n" } else { "\r\n" });
+    if entry.child_info || entry.old_name.is_some() {
+        put(out, " (");
+        print_extended(out, entry, dialect);
+        put(out, ")");
+    }
+    put(out, "\r\n");
+}
+
+/// `mbox-list-extended` without its brackets
+fn print_extended(out: &mut Vec<u8>, entry: &ListEntry<'_>, dialect: Dialect) {
+    if entry.child_info {
+        put(out, "\"CHILDINFO\" (\"SUBSCRIBED\")");
+    }
+    if let Some(old_name) = entry.old_name {
+        put(out, if entry.child_info { " \"OLDNAME\" (" } else { "\"OLDNAME\" (" });
+        print::mailbox(out, old_name, dialect);
+        put(out, ")");
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +103,7 @@ mod tests {
             attributes: &[ListAttribute::HasNoChildren],
             special_use: &[SpecialUse::Sent],
             child_info: false,
+            old_name: None,
         };
         let mut out = Vec::new();
         list(&mut out, &entry, Dialect::SevenBit);
@@ -93,12 +113,18 @@ mod tests {
             &ListEntry { attributes: &[], special_use: &[], child_info: true, ..entry },
             Dialect::SevenBit,
         );
+        let old = MailboxName::new("Sent").unwrap();
+        list(&mut out, &ListEntry { attributes: &[], old_name: Some(&old), ..entry }, Dialect::Utf8);
+        list(&mut out, &ListEntry { child_info: true, old_name: Some(&old), ..entry }, Dialect::Utf8);
         list_separator(&mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "* LIST (\\HasNoChildren \\Sent) \"/\" \"Foo/Gesendet &AOk-\"\r\n\
              * LIST (\\HasNoChildren \\Sent) \"/\" \"Foo/Gesendet é\"\r\n\
              * LSUB () \"/\" \"Foo/Gesendet &AOk-\" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n\
+             * LIST (\\Sent) \"/\" \"Foo/Gesendet é\" (\"OLDNAME\" (Sent))\r\n\
+             * LIST (\\HasNoChildren \\Sent) \"/\" \"Foo/Gesendet é\" \
+             (\"CHILDINFO\" (\"SUBSCRIBED\") \"OLDNAME\" (Sent))\r\n\
              * LIST (\\Noselect) \"/\" \"\"\r\n"
         );
     }

@@ -70,9 +70,9 @@ impl StatusResponse {
         with(Condition::Bye, Code::Word(Word::ClientBug), "Too many errors")
     }
 
-    /// Something failed that ends the session.
-    pub fn bye_server_bug() -> Self {
-        with(Condition::Bye, Code::Word(Word::ServerBug), "Internal error, please reconnect")
+    /// Another session has deleted the mailbox that is open here (RFC 2180 section 3.3).
+    pub fn bye_mailbox_deleted() -> Self {
+        with(Condition::Bye, None, "Mailbox was deleted by another session")
     }
 }
 

@@ -14,12 +14,12 @@ use hikyaku_mime::Header;
 use hikyaku_mime::thread::thread_ids;
 use hikyaku_types::{ContentId, EmailId};
 
-use crate::mailboxes::Tree;
+use crate::mailboxes;
 use crate::selected::to_store;
 use crate::session::{Failure, Outcome, Session};
 
 pub(super) async fn append(session: &mut Session<'_>, append: &Append, contents: Vec<Vec<u8>>) -> Outcome {
-    let id = match Tree::load(session).await?.find(&append.mailbox) {
+    let id = match mailboxes::find(session, &append.mailbox).await {
         Ok(mailbox) => mailbox.id,
         Err(_) => return Err(StatusResponse::try_create().into()),
     };

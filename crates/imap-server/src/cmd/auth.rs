@@ -1,15 +1,21 @@
-//! LOGIN and AUTHENTICATE PLAIN.
+//! LOGIN and AUTHENTICATE PLAIN; AUTHENTICATE by SCRAM is in [`super::scram`].
 //!
 //! Standards: RFC 3501 sections 6.2.2 and 6.2.3, RFC 4616.
 //! Invariant: every failure has the same answer; the gate keeps it until it is time.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use hikyaku_access::facts::Service;
-use hikyaku_directory::SignInError;
+use hikyaku_directory::{Account, SignInError};
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_mailstore::account;
 use hikyaku_sign_in::Offer;
 
 use crate::session::{Outcome, Session};
+
+/// A failed sign-in by SCRAM is answered so long after it was tried, whatever the cause.
+pub(crate) const FAILURE_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) async fn login(session: &mut Session<'_>, user: &str, password: &[u8]) -> Outcome {
     sign_in(session, None, user, password).await
@@ -27,20 +33,23 @@ async fn sign_in(
     let (service, source, client) = (Service::Imap, session.peer, session.client.as_str());
     let offer = Offer { service, source, client, name, authorization, password };
     match session.services.gate.sign_in(&offer).await {
-        Ok(found) => {
-            session.account = Some(found);
-            // The first sign-in can be earlier than the first mail.
-            let now = session.services.clock.now();
-            let made = session.write("imap.account", move |tx| account::create_account(tx, now)).await;
-            if let Err(error) = made {
-                session.account = None;
-                return Err(error);
-            }
-            Ok(StatusResponse::signed_in(session.capabilities()))
-        }
+        Ok(found) => begin(session, found).await,
         Err(SignInError::Unavailable) => Err(StatusResponse::authentication_unavailable().into()),
         Err(SignInError::Refused) => Err(StatusResponse::authentication_failed().into()),
     }
+}
+
+/// The session is this account's from now on.
+pub(crate) async fn begin(session: &mut Session<'_>, found: Arc<Account>) -> Outcome {
+    session.account = Some(found);
+    // The first sign-in can be earlier than the first mail.
+    let now = session.services.clock.now();
+    let made = session.write("imap.account", move |tx| account::create_account(tx, now)).await;
+    if let Err(error) = made {
+        session.account = None;
+        return Err(error);
+    }
+    Ok(StatusResponse::signed_in(session.capabilities()))
 }
 
 /// `authzid NUL authcid NUL password`, RFC 4616 section 2. Nobody acts on behalf of another.

@@ -10,7 +10,7 @@ use hikyaku_imap_proto::{Uid, UidSet, UidValidity};
 use hikyaku_mailstore::{MailboxId, entry};
 
 use super::resolve;
-use crate::mailboxes::Tree;
+use crate::mailboxes;
 use crate::session::{Failure, Outcome, Session};
 
 /// Messages in one transaction: each has several rows.
@@ -43,7 +43,7 @@ impl Pairs {
 }
 
 async fn target(session: &Session<'_>, copy: &Copy) -> Result<MailboxId, Failure> {
-    match Tree::load(session).await?.find(&copy.mailbox) {
+    match mailboxes::find(session, &copy.mailbox).await {
         Ok(mailbox) => Ok(mailbox.id),
         Err(_) => Err(StatusResponse::try_create().into()),
     }

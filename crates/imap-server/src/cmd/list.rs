@@ -12,7 +12,7 @@ use hikyaku_imap_proto::response::{self, ListAttribute, ListEntry};
 use hikyaku_mailstore::{Mailbox, Role};
 
 use super::status;
-use crate::mailboxes::Tree;
+use crate::mailboxes::{Tree, normal_pattern};
 use crate::session::{Failure, Session};
 
 pub(super) async fn list(session: &mut Session<'_>, list: &List) -> Result<(), Failure> {
@@ -21,7 +21,7 @@ pub(super) async fn list(session: &mut Session<'_>, list: &List) -> Result<(), F
         return Ok(());
     }
     let patterns: Vec<ListPattern> =
-        list.patterns.iter().map(|pattern| pattern.under(&list.reference)).collect();
+        list.patterns.iter().map(|pattern| normal_pattern(&pattern.under(&list.reference))).collect();
     let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
     let select = list.select.unwrap_or_default();
     let returns = list.returns.clone().unwrap_or_default();
@@ -37,8 +37,13 @@ pub(super) async fn list(session: &mut Session<'_>, list: &List) -> Result<(), F
             attributes.push(ListAttribute::Subscribed);
         }
         let special_use = special_use(mailbox.role);
-        let entry =
-            ListEntry { name, attributes: &attributes, special_use: special_use.as_slice(), child_info };
+        let entry = ListEntry {
+            name,
+            attributes: &attributes,
+            special_use: special_use.as_slice(),
+            child_info,
+            old_name: None,
+        };
         response::list(&mut session.wire.out, &entry, session.dialect);
         if !returns.status.is_empty() {
             status::tell(session, name, mailbox, &returns.status).await?;
@@ -61,7 +66,7 @@ fn above_selected(tree: &Tree, select: ListSelect, matches: impl Fn(&str) -> boo
 }
 
 pub(super) async fn lsub(session: &mut Session<'_>, lsub: &Lsub) -> Result<(), Failure> {
-    let pattern = lsub.pattern.under(&lsub.reference);
+    let pattern = normal_pattern(&lsub.pattern.under(&lsub.reference));
     let tree = Tree::load(session).await?;
     let hidden = above_hidden(&tree, &pattern);
     for (name, mailbox) in &tree.mailboxes {
@@ -70,7 +75,13 @@ pub(super) async fn lsub(session: &mut Session<'_>, lsub: &Lsub) -> Result<(), F
             let attribute =
                 if stands_for_others { ListAttribute::NoSelect } else { children(&tree, mailbox) };
             let attributes = [attribute];
-            let entry = ListEntry { name, attributes: &attributes, special_use: &[], child_info: false };
+            let entry = ListEntry {
+                name,
+                attributes: &attributes,
+                special_use: &[],
+                child_info: false,
+                old_name: None,
+            };
             response::lsub(&mut session.wire.out, &entry, session.dialect);
         }
     }

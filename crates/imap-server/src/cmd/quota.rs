@@ -7,7 +7,7 @@ use hikyaku_imap_proto::MailboxName;
 use hikyaku_imap_proto::response::{self, QuotaResource, StatusResponse};
 use hikyaku_mailstore::account;
 
-use crate::mailboxes::Tree;
+use crate::mailboxes;
 use crate::session::{Failure, Session};
 
 /// The quota root of all mailboxes.
@@ -23,7 +23,7 @@ pub(super) async fn get_quota(session: &mut Session<'_>, root: &str) -> Result<(
 }
 
 pub(super) async fn get_quota_root(session: &mut Session<'_>, name: &MailboxName) -> Result<(), Failure> {
-    Tree::load(session).await?.find(name)?;
+    mailboxes::find(session, name).await?;
     response::quota_root(&mut session.wire.out, name, &[ROOT], session.dialect);
     tell(session).await
 }

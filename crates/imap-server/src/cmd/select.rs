@@ -12,7 +12,7 @@ use hikyaku_mailstore::entry;
 
 use super::expunge::deleted;
 use crate::history::{self, Since};
-use crate::mailboxes::{Tree, object_id};
+use crate::mailboxes::{self, normal, object_id};
 use crate::selected::{Opened, flags_of, mod_seq, open, steps};
 use crate::session::{Failure, Outcome, Session};
 
@@ -24,10 +24,10 @@ pub(super) async fn select(session: &mut Session<'_>, select: &Select, read_only
     if session.selected.take().is_some() {
         StatusResponse::closed().untagged(&mut session.wire.out);
     }
-    let id = Tree::load(session).await?.find(&select.mailbox)?.id;
+    let id = mailboxes::find(session, &select.mailbox).await?.id;
     let opened = open(session, id, read_only).await?;
     if session.enabled.rev2 {
-        tell_name(session, &select.mailbox);
+        tell_name(session, &select.mailbox, None);
     }
     tell(session, &opened);
     let uid_validity = opened.mailbox.uidvalidity;
@@ -43,9 +43,12 @@ pub(super) async fn select(session: &mut Session<'_>, select: &Select, read_only
     Ok(if read_only { StatusResponse::selected_read_only() } else { StatusResponse::selected() })
 }
 
-/// RFC 9051 section 6.3.2: the name as the server knows it.
-fn tell_name(session: &mut Session<'_>, name: &MailboxName) {
-    let entry = ListEntry { name, attributes: &[], special_use: &[], child_info: false };
+/// RFC 9051 sections 6.3.2 and 6.3.9.7: the name as the server knows it, with the one that
+/// it had before, or by which the client called it if that is another.
+pub(super) fn tell_name(session: &mut Session<'_>, called: &MailboxName, before: Option<&MailboxName>) {
+    let name = normal(called);
+    let old_name = before.or_else(|| (name != *called).then_some(called));
+    let entry = ListEntry { name: &name, attributes: &[], special_use: &[], child_info: false, old_name };
     response::list(&mut session.wire.out, &entry, session.dialect);
 }
 

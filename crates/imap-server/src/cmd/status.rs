@@ -9,12 +9,12 @@ use hikyaku_imap_proto::command::{Status, StatusItem};
 use hikyaku_imap_proto::response::{self, StatusValue};
 use hikyaku_mailstore::{Mailbox, entry};
 
-use crate::mailboxes::{Tree, object_id};
+use crate::mailboxes::{self, object_id};
 use crate::session::{Failure, Session};
 
 pub(super) async fn status(session: &mut Session<'_>, status: &Status) -> Result<(), Failure> {
-    let tree = Tree::load(session).await?;
-    tell(session, &status.mailbox, tree.find(&status.mailbox)?, &status.items).await
+    let mailbox = mailboxes::find(session, &status.mailbox).await?;
+    tell(session, &status.mailbox, &mailbox, &status.items).await
 }
 
 /// The STATUS response; LIST has it, too.

@@ -1,16 +1,17 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
 //!
 //! Standards: RFC 3501 sections 6.3.3 to 6.3.7, RFC 6154 section 3 (USE), RFC 8474 section 4.1
-//! (MAILBOXID).
+//! (MAILBOXID), RFC 9051 section 6.3.9.7 (OLDNAME).
 
 use hikyaku_imap_proto::MailboxName;
 use hikyaku_imap_proto::command::{Create, Rename, SpecialUse};
 use hikyaku_imap_proto::response::StatusResponse;
-use hikyaku_mailstore::{MailboxError, MailboxId, Role, entry, mailbox};
+use hikyaku_mailstore::{MailboxError, MailboxId, MailboxPath, Role, entry, mailbox};
 use hikyaku_store::{Scope, StoreError};
 use hikyaku_types::{Actor, Service};
 
-use crate::mailboxes::{Tree, object_id};
+use super::select::tell_name;
+use crate::mailboxes::{self, normal, object_id};
 use crate::session::{Failure, Outcome, Session, path};
 
 /// The answer tells the new mailbox's id.
@@ -29,6 +30,9 @@ pub(super) async fn create(session: &mut Session<'_>, create: &Create) -> Outcom
         mailbox::create(tx, &path, role).map(Some)
     });
     let made = made.await?.ok_or_else(StatusResponse::cannot_use)?;
+    if session.enabled.rev2 && normal(&create.mailbox) != create.mailbox {
+        tell_name(session, &create.mailbox, None);
+    }
     Ok(StatusResponse::created(object_id(made.id)))
 }
 
@@ -49,7 +53,7 @@ pub(super) async fn delete(session: &mut Session<'_>, name: &MailboxName) -> Res
     if name.is_inbox() {
         return Err(StatusResponse::inbox_stays().into());
     }
-    let id = Tree::load(session).await?.find(name)?.id;
+    let id = mailboxes::find(session, name).await?.id;
     session.write("imap.delete", move |tx| mailbox::delete(tx, id)).await?;
     if session.selected.as_ref().is_some_and(|selected| selected.id == id) {
         session.selected = None;
@@ -78,13 +82,22 @@ fn purge(session: &Session<'_>, id: MailboxId) -> Result<(), Failure> {
     Ok(())
 }
 
-/// RENAME of INBOX moves its messages to a new mailbox and leaves it empty.
 pub(super) async fn rename(session: &mut Session<'_>, rename: &Rename) -> Result<(), Failure> {
     let to = path(&rename.to)?;
-    if !rename.from.is_inbox() {
-        let id = Tree::load(session).await?.find(&rename.from)?.id;
-        return session.write("imap.rename", move |tx| mailbox::rename(tx, id, &to)).await;
+    if rename.from.is_inbox() {
+        return rename_inbox(session, to).await;
     }
+    let id = mailboxes::find(session, &rename.from).await?.id;
+    session.write("imap.rename", move |tx| mailbox::rename(tx, id, &to)).await?;
+    if session.enabled.rev2 {
+        tell_name(session, &rename.to, Some(&rename.from));
+    }
+    Ok(())
+}
+
+/// RENAME of INBOX moves its messages to a new mailbox and leaves it empty (RFC 3501 section
+/// 6.3.5).
+async fn rename_inbox(session: &Session<'_>, to: MailboxPath) -> Result<(), Failure> {
     let made = session.write("imap.rename", move |tx| mailbox::create(tx, &to, Role::None)).await?;
     let now = session.services.clock.now();
     loop {
@@ -104,7 +117,7 @@ pub(super) async fn subscribe(
     name: &MailboxName,
     yes: bool,
 ) -> Result<(), Failure> {
-    let id = match Tree::load(session).await?.find(name) {
+    let id = match mailboxes::find(session, name).await {
         Ok(mailbox) => mailbox.id,
         // What is gone is not subscribed either.
         Err(_) if !yes => return Ok(()),

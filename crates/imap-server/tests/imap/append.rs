@@ -5,6 +5,7 @@ use hikyaku_testkit::{TestStore, both_engines};
 use crate::server::{MESSAGE_BYTES, Server, check};
 
 both_engines! {
+    one_command_brings_no_more_than_500_messages
     a_message_comes_back_byte_for_byte
     flags_and_date
     where_nothing_is
@@ -215,4 +216,13 @@ fn a_full_account(mail: TestStore) {
     client.ok(r"STORE 1 +FLAGS.SILENT \Deleted");
     client.ok("EXPUNGE");
     client.ok(&append);
+}
+
+fn one_command_brings_no_more_than_500_messages(mail: TestStore) {
+    let server = Server::new(mail);
+    let mut client = server.sign_in();
+    let command = |count| format!("APPEND INBOX{}", " {1+}\r\nx".repeat(count));
+    assert!(client.command(command(501)).tagged.starts_with("NO [LIMIT] "));
+    assert!(client.command(command(500)).tagged.starts_with("OK [APPENDUID "));
+    assert_eq!(client.ok("STATUS INBOX (MESSAGES)").untagged_text(), "* STATUS INBOX (MESSAGES 500)");
 }

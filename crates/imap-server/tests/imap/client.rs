@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Longer than any answer takes on a loaded machine; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 trait Link: Read + Write + Send {}
 impl<T: Read + Write + Send> Link for T {}
@@ -63,7 +63,9 @@ impl Client {
     }
 
     /// Goes on under TLS, and trusts `authority` only.
-    pub(crate) fn start_tls(&mut self, authority: &CertificateDer<'static>) {
+    ///
+    /// What the session exports for SCRAM is returned (RFC 9266).
+    pub(crate) fn start_tls(&mut self, authority: &CertificateDer<'static>) -> [u8; 32] {
         assert!(self.buffer.is_empty(), "the server said more than it may before TLS");
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone()).expect("an authority");
@@ -74,8 +76,13 @@ impl Client {
             .with_no_client_auth();
         let name = ServerName::try_from("localhost").expect("a name");
         let session = ClientConnection::new(Arc::new(config), name).expect("a session");
-        let socket = self.socket.try_clone().expect("a handle");
-        self.link = Box::new(StreamOwned::new(session, socket));
+        let mut link = StreamOwned::new(session, self.socket.try_clone().expect("a handle"));
+        while link.conn.is_handshaking() {
+            link.conn.complete_io(&mut link.sock).expect("a handshake");
+        }
+        let exported = link.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+        self.link = Box::new(link);
+        exported.expect("a session that exports")
     }
 
     /// Goes on compressed.
@@ -116,6 +123,20 @@ impl Client {
         };
         self.link.write_all(bytes).expect("the server takes it");
         self.link.flush().expect("the server takes it");
+    }
+
+    /// The sending half, in clear, for another thread.
+    pub(crate) fn writer(&self) -> impl Write + Send + 'static {
+        self.socket.try_clone().expect("a handle")
+    }
+
+    /// Reads to the end of the connection, and says how many bytes there were.
+    pub(crate) fn drain(mut self) -> usize {
+        let mut count = 0;
+        while self.fill() {
+            count += std::mem::take(&mut self.buffer).len();
+        }
+        count
     }
 
     /// The next line without its CRLF; `None` when the server has closed the connection.

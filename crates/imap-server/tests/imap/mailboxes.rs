@@ -5,6 +5,7 @@ use hikyaku_testkit::{TestStore, both_engines};
 use crate::server::{Server, bob, check};
 
 both_engines! {
+    a_pattern_that_is_not_utf_7_is_taken_as_it_stands
     every_account_begins_with_six_mailboxes
     create_and_delete
     what_cannot_be_created_or_deleted
@@ -357,6 +358,29 @@ fn another_account_sees_nothing_of_it(mail: TestStore) {
         C: e UID SEARCH SUBJECT ann
         S: * SEARCH
         S: e OK …
+        "#,
+    );
+}
+
+fn a_pattern_that_is_not_utf_7_is_taken_as_it_stands(mail: TestStore) {
+    check(
+        mail,
+        r#"
+        C: a CREATE R&-D
+        S: a OK …
+        C: b LIST "" R&D*
+        S: * LIST (\HasNoChildren) "/" R&-D
+        S: b OK …
+        C: c LIST "R&" "%"
+        S: * LIST (\HasNoChildren) "/" R&-D
+        S: c OK …
+        C: d LSUB "" "*&*"
+        S: d OK …
+        C: e LIST "" (&*- I*)
+        S: * LIST (\HasNoChildren) "/" INBOX
+        S: e OK …
+        C: f SELECT R&D
+        S: f BAD …
         "#,
     );
 }

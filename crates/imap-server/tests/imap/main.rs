@@ -5,6 +5,7 @@
 
 mod append;
 mod client;
+mod clients;
 mod compress;
 mod condstore;
 mod copying;
@@ -12,12 +13,16 @@ mod damage;
 mod extensions;
 mod fetch;
 mod flags;
+mod hostile;
 mod mailboxes;
+mod many_mailboxes;
 mod model;
 mod rev2;
 mod rfc3501;
+mod scram;
 mod script;
 mod search;
+mod search_index;
 mod server;
 mod sessions;
 mod sign_in;

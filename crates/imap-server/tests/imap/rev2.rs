@@ -7,6 +7,7 @@ use crate::server::Server;
 both_engines! {
     what_imap4rev2_changes
     a_session_of_rfc_9051_section_8
+    names_are_composed
 }
 
 fn what_imap4rev2_changes(mail: TestStore) {
@@ -117,3 +118,47 @@ fn a_session_of_rfc_9051_section_8(mail: TestStore) {
         "#,
     );
 }
+
+/// RFC 9051 sections 5.1 and 6.3.9.7. macOS composes nothing: it sends `é` as two characters.
+fn names_are_composed(mail: TestStore) {
+    let server = Server::new(mail);
+    server.check(&DECOMPOSED.replace("{decomposed}", "Caf\u{65}\u{301}"));
+}
+
+const DECOMPOSED: &str = r#"
+    C: a CREATE "{decomposed}"
+    S: a OK [MAILBOXID …
+    C: b CREATE Caf&AOk-
+    S: b NO [ALREADYEXISTS] …
+    C: c LIST "" "{decomposed}%"
+    S: * LIST (\HasNoChildren) "/" Caf&AOk-
+    S: c OK …
+    C: d STATUS "{decomposed}" (MESSAGES)
+    S: * STATUS … (MESSAGES 0)
+    S: d OK …
+    C: e ENABLE IMAP4rev2
+    S: * ENABLED IMAP4rev2
+    S: e OK …
+    C: f CREATE "{decomposed}/{decomposed}"
+    S: * LIST () "/" "Café/Café" ("OLDNAME" ("{decomposed}/{decomposed}"))
+    S: f OK [MAILBOXID …
+    C: g SELECT "{decomposed}"
+    S: * LIST () "/" "Café" ("OLDNAME" ("{decomposed}"))
+    S: * FLAGS …
+    S: * 0 EXISTS
+    S: * OK [PERMANENTFLAGS …
+    S: * OK [UIDVALIDITY …
+    S: * OK [UIDNEXT …
+    S: * OK [HIGHESTMODSEQ …
+    S: * OK [MAILBOXID …
+    S: g OK …
+    C: h RENAME "Café/Café" Tea
+    S: * LIST () "/" Tea ("OLDNAME" ("Café/Café"))
+    S: h OK …
+    C: i DELETE "{decomposed}"
+    S: i OK …
+    C: j LIST "" (Caf* T*)
+    S: * LIST (\HasNoChildren) "/" Tea
+    S: * LIST (\HasNoChildren \Trash) "/" Trash
+    S: j OK …
+"#;

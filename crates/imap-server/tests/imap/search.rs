@@ -121,6 +121,10 @@ fn charsets(mail: TestStore) {
         ("SUBJECT", "café", "2"),
         ("BODY", "CAFÉ", "2"),
         ("BODY", "grüße", "2"),
+        ("BODY", "GRÜSSE FROM", "2"),
+        ("FROM", "ﾀﾅｶ", ""),
+        ("SUBJECT", "ＣＡＦＥ", ""),
+        ("SUBJECT", "ＡＴ　ＮＩＮＥ", "2"),
     ] {
         for charset in ["CHARSET UTF-8 ", "charset utf-8 "] {
             let command = format!("SEARCH {charset}{key} {{{}+}}\r\n{text}", text.len());

@@ -3,18 +3,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore, gate};
 use hikyaku_types::{Clock, NodeId, RisingIds};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::script;
 
 /// Largest message that APPEND takes here.
@@ -26,13 +28,19 @@ const QUOTA: u64 = 3_000_000;
 
 pub(crate) struct Server {
     pub(crate) mail: TestStore,
+    /// As the sessions have it.
+    pub(crate) directory: TestDirectory,
     pub(crate) clear: SocketAddr,
     /// In clear, and no sign-in without TLS.
     pub(crate) strict: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) authority: CertificateDer<'static>,
+    /// Runs only if the test does it.
+    pub(crate) search: Indexer,
     shutdown: Shutdown,
     listeners: Vec<JoinHandle<()>>,
+    /// Sessions that are open.
+    sessions: watch::Sender<usize>,
 }
 
 pub(crate) fn ann() -> AccountHome {
@@ -45,6 +53,16 @@ pub(crate) fn bob() -> AccountHome {
 
 impl Server {
     pub(crate) fn new(mail: TestStore) -> Self {
+        Self::with(mail, |mode| mode)
+    }
+
+    /// A server that waits for nobody longer than a second.
+    pub(crate) fn impatient(mail: TestStore) -> Self {
+        let second = Duration::from_secs(1);
+        Self::with(mail, |mode| Mode { silence_before_sign_in: second, stalled: second, ..mode })
+    }
+
+    fn with(mail: TestStore, change: impl Fn(Mode) -> Mode) -> Self {
         let (acceptor, authority) = certificates();
         let clear = Mode {
             plain_sign_in_without_tls: true,
@@ -54,11 +72,16 @@ impl Server {
         };
         let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
         let tls = Mode::new(Start::Tls, Some(acceptor));
-        let services = services(&mail);
+        let directory = directory(&mail);
+        let services = services(&mail, &directory);
+        let search = services.search.clone();
         let shutdown = Shutdown::new();
-        let listen = |mode| mail.block_on(listen(mode, services.clone(), shutdown.ending()));
+        let sessions = watch::Sender::new(0);
+        let listen =
+            |mode| mail.block_on(listen(change(mode), services.clone(), shutdown.ending(), sessions.clone()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
-        Self { mail, clear, strict, tls, authority, shutdown, listeners: vec![one, two, three] }
+        let listeners = vec![one, two, three];
+        Self { mail, directory, clear, strict, tls, authority, search, shutdown, listeners, sessions }
     }
 
     /// A client that has read the greeting.
@@ -90,6 +113,15 @@ impl Server {
         script::play(transcript, || Client::connect(self.clear));
     }
 
+    /// Waits until so many sessions are open.
+    pub(crate) fn until_sessions_are(&self, count: usize) {
+        let mut sessions = self.sessions.subscribe();
+        let waited = self.mail.block_on(async {
+            tokio::time::timeout(PATIENCE, sessions.wait_for(|open| *open == count)).await.is_ok()
+        });
+        assert!(waited, "{} sessions are open after a minute, not {count}", *self.sessions.borrow());
+    }
+
     /// The end of the process begins.
     pub(crate) fn shut_down(&self) {
         self.shutdown.begin();
@@ -114,22 +146,34 @@ pub(crate) fn check(mail: TestStore, transcript: &str) {
     Server::new(mail).check(transcript);
 }
 
-async fn listen(mode: Mode, services: Services, ending: Ending) -> (SocketAddr, JoinHandle<()>) {
+async fn listen(
+    mode: Mode,
+    services: Services,
+    ending: Ending,
+    sessions: watch::Sender<usize>,
+) -> (SocketAddr, JoinHandle<()>) {
     let any = "127.0.0.1:0".parse().expect("an address");
     let listener = Listener::bind(any, "imap", Limits::default(), b"").await.expect("a free port");
     let address = listener.address().expect("its address");
-    let run = listener.run(ending, move |connection| serve(connection, mode.clone(), services.clone()));
+    let run = listener.run(ending, move |connection| {
+        let (session, sessions) = (serve(connection, mode.clone(), services.clone()), sessions.clone());
+        async move {
+            sessions.send_modify(|open| *open += 1);
+            session.await;
+            sessions.send_modify(|open| *open -= 1);
+        }
+    });
     (address, tokio::spawn(run))
 }
 
-fn services(mail: &TestStore) -> Services {
-    let directory = directory(mail);
+fn services(mail: &TestStore, directory: &TestDirectory) -> Services {
     let clock = Arc::new(ManualClock::at(mail.clock.now()));
     Services {
+        search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        gate: mail.block_on(gate(&mail.store, &directory, Arc::clone(&clock) as _)),
-        directory,
+        gate: mail.block_on(gate(&mail.store, &directory.directory, Arc::clone(&clock) as _)),
+        directory: Arc::clone(&directory.directory),
         // Another node than the one that delivers, so that no id is given twice.
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock,
@@ -137,7 +181,7 @@ fn services(mail: &TestStore) -> Services {
     }
 }
 
-fn directory(mail: &TestStore) -> Arc<Directory> {
+fn directory(mail: &TestStore) -> TestDirectory {
     let test = TestDirectory::new(mail);
     mail.block_on(async {
         test.tenant(ann().tenant, None).await;
@@ -145,7 +189,7 @@ fn directory(mail: &TestStore) -> Arc<Directory> {
         test.account(ann(), &["ann@example.org"], Some(QUOTA), "secret").await;
         test.account(bob(), &["bob@example.org"], None, "secret").await;
     });
-    test.directory
+    test
 }
 
 /// A certificate for `localhost`, and the authority that vouches for it.

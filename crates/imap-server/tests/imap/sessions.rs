@@ -241,7 +241,7 @@ fn the_mailbox_is_deleted_under_a_session(mail: TestStore) {
                 break response;
             }
         };
-        assert!(bye.starts_with(b"* BYE "), "{}", String::from_utf8_lossy(&bye));
+        assert_eq!(String::from_utf8_lossy(&bye), "* BYE Mailbox was deleted by another session");
         assert_eq!(other.line(), None);
         other = server.sign_in();
         one.ok("CREATE short-lived");

@@ -10,10 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Data, DnsError, Kind, Records};
 use crate::Name;
 
-/// The most entries of one generation.
-const GENERATION: usize = 8192;
-
-/// Larger answers are not kept, so that 2 generations have at most 32 MiB.
+/// Larger answers are not kept, so that 16,384 of them have at most 32 MiB.
 const MAX_BYTES: usize = 2048;
 
 /// However long a zone says that an answer holds: not longer than this.
@@ -21,8 +18,10 @@ const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// Two generations: what is used moves to the young one, and when that is full the old one
 /// goes as a whole. No list of ages is needed, and nothing is searched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cache {
+    /// The most entries of one generation.
+    generation: usize,
     young: HashMap<(Name, Kind), Kept>,
     old: HashMap<(Name, Kind), Kept>,
 }
@@ -34,6 +33,11 @@ struct Kept {
 }
 
 impl Cache {
+    /// An empty one of at most so many entries.
+    pub(super) fn new(entries: usize) -> Self {
+        Self { generation: entries.div_ceil(2), young: HashMap::new(), old: HashMap::new() }
+    }
+
     /// The answer, if it is kept and still good.
     pub(super) fn get(&mut self, name: &Name, kind: Kind, now: Instant) -> Option<Result<Records, DnsError>> {
         let key = (name.clone(), kind);
@@ -66,7 +70,7 @@ impl Cache {
     }
 
     fn keep(&mut self, key: (Name, Kind), kept: Kept) {
-        if self.young.len() >= GENERATION {
+        if self.young.len() >= self.generation {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, kept);
@@ -87,6 +91,7 @@ fn bytes_of(data: &Data) -> usize {
 mod tests {
     use super::*;
 
+    const GENERATION: usize = 100;
     const NEVER: Result<Records, DnsError> = Err(DnsError::NoName);
 
     fn name(number: usize) -> Name {
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn answers_age() {
-        let (mut cache, start) = (Cache::default(), Instant::now());
+        let (mut cache, start) = (Cache::new(2 * GENERATION), Instant::now());
         let later = |seconds| start + Duration::from_secs(seconds);
         cache.put(&name(1), Kind::A, &NEVER, start, Duration::from_secs(60));
         assert_eq!(cache.get(&name(1), Kind::A, later(59)), Some(NEVER));
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_temporary_or_huge_is_not_kept() {
-        let (mut cache, now) = (Cache::default(), Instant::now());
+        let (mut cache, now) = (Cache::new(2 * GENERATION), Instant::now());
         let huge: Records = [Data::Txt(vec![b'a'; 4000].into())].into();
         for answer in [Err(DnsError::Timeout), Err(DnsError::ServFail), Err(DnsError::Spent), Ok(huge)] {
             cache.put(&name(1), Kind::Txt, &answer, now, Duration::from_secs(60));
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_keeps_what_is_used() {
-        let (mut cache, now) = (Cache::default(), Instant::now());
+        let (mut cache, now) = (Cache::new(2 * GENERATION), Instant::now());
         for number in 0..5 * GENERATION {
             cache.put(&name(number), Kind::A, &NEVER, now, Duration::from_secs(60));
             assert_eq!(cache.get(&name(0), Kind::A, now), Some(NEVER), "{number}");

@@ -1,18 +1,20 @@
 //! Answers from the network: one resolver for the whole program, with DNSSEC and a cache.
 //!
 //! Validation is ours, unless the resolver runs on this machine (a loopback address): such a
-//! resolver is part of the installation, is asked over no network, and validates itself.
+//! resolver is part of the installation, is asked over no network, and validates itself. The
+//! operator can say otherwise ([`Validate`]).
 //! An answer whose signatures are wrong is no answer: [`DnsError::ServFail`].
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as HickoryError, NetError};
-use hickory_resolver::proto::dnssec::Proof;
+use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use hickory_resolver::{TokioResolver, proto, system_conf};
@@ -35,6 +37,42 @@ const TCP_QUESTIONS: usize = 1024;
 /// How long "there is nothing" holds when its proof does not say.
 const NEGATIVE_AGE: Duration = Duration::from_secs(60);
 
+/// Who is asked, and what is believed and kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Resolvers; none are those that this machine is set up for.
+    pub servers: Vec<SocketAddr>,
+    /// Whose work DNSSEC is.
+    pub validate: Validate,
+    /// A file with the DNSKEY records that validation begins from, in the form of zone files;
+    /// without it, the keys of the root that the library has.
+    pub trust_anchors: Option<PathBuf>,
+    /// The most answers that are kept; each has at most 2 KiB.
+    pub cache_entries: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            validate: Validate::UnlessLocal,
+            trust_anchors: None,
+            cache_entries: 16_384,
+        }
+    }
+}
+
+/// Whose work DNSSEC is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validate {
+    /// Ours, unless all resolvers are on this machine.
+    UnlessLocal,
+    /// Ours.
+    Always,
+    /// The resolver's.
+    Never,
+}
+
 /// The resolver that all checks share. It is made within a Tokio runtime.
 pub struct Network {
     resolver: TokioResolver,
@@ -50,6 +88,14 @@ pub enum NetworkError {
     /// Nobody to ask.
     #[error("this machine's settings name no resolver")]
     NoServer,
+    /// The file of trust anchors.
+    #[error("cannot read trust anchors from {path}: {cause}")]
+    TrustAnchors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The library would not start.
     #[error("cannot set up the resolver")]
     Start(#[source] NetError),
@@ -58,25 +104,31 @@ pub enum NetworkError {
 impl Network {
     /// Asks the resolvers that this machine is set up for.
     pub fn system() -> Result<Self, NetworkError> {
-        let (config, options) = system_conf::read_system_conf().map_err(NetworkError::System)?;
-        if config.name_servers().is_empty() {
-            return Err(NetworkError::NoServer);
-        }
-        Self::start(config, options)
+        Self::with(&Options::default())
     }
 
     /// Asks the resolver at this address and port.
     pub fn at(address: SocketAddr) -> Result<Self, NetworkError> {
-        let mut server = NameServerConfig::udp_and_tcp(address.ip());
-        for connection in &mut server.connections {
-            connection.port = address.port();
-        }
-        Self::start(ResolverConfig::from_name_servers(vec![server]), ResolverOpts::default())
+        Self::with(&Options { servers: vec![address], ..Options::default() })
     }
 
-    fn start(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NetworkError> {
-        let is_local = |server: &NameServerConfig| server.ip.is_loopback();
-        options.validate = !config.name_servers().iter().all(is_local);
+    /// Asks as these say.
+    pub fn with(wanted: &Options) -> Result<Self, NetworkError> {
+        let (config, mut options) = match wanted.servers.as_slice() {
+            [] => system_conf::read_system_conf().map_err(NetworkError::System)?,
+            servers => {
+                let servers = servers.iter().map(name_server).collect();
+                (ResolverConfig::from_name_servers(servers), ResolverOpts::default())
+            }
+        };
+        if config.name_servers().is_empty() {
+            return Err(NetworkError::NoServer);
+        }
+        options.validate = match wanted.validate {
+            Validate::UnlessLocal => !config.name_servers().iter().all(|server| server.ip.is_loopback()),
+            Validate::Always => true,
+            Validate::Never => false,
+        };
         options.timeout = QUESTION;
         options.attempts = 2;
         options.cache_size = LIBRARY_CACHE;
@@ -84,9 +136,13 @@ impl Network {
         // Names of mail are names of DNS, whatever this machine calls its neighbours.
         options.use_hosts_file = ResolveHosts::Never;
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        // The library takes a file of anchors for a wish to validate.
+        if let Some(path) = wanted.trust_anchors.as_deref().filter(|_| options.validate) {
+            builder = builder.with_trust_anchor(Arc::new(read_trust_anchors(path)?));
+        }
         *builder.options_mut() = options;
         let resolver = builder.build().map_err(NetworkError::Start)?;
-        Ok(Self { resolver, cache: Mutex::default() })
+        Ok(Self { resolver, cache: Mutex::new(Cache::new(wanted.cache_entries)) })
     }
 
     /// The answer, and how long it holds.
@@ -120,6 +176,27 @@ impl Dns for Network {
         }
         answer
     }
+}
+
+/// Reads a file of trust anchors.
+///
+/// # Errors
+/// [`NetworkError::TrustAnchors`]; a file without any is a mistake too.
+pub fn read_trust_anchors(path: &Path) -> Result<TrustAnchors, NetworkError> {
+    let wrong = |cause| NetworkError::TrustAnchors { path: path.to_owned(), cause };
+    let anchors = TrustAnchors::from_file(path).map_err(|error| wrong(error.to_string()))?;
+    if anchors.is_empty() {
+        return Err(wrong("it has no DNSKEY record".to_owned()));
+    }
+    Ok(anchors)
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
 }
 
 /// The absolute name, label by label: SPF makes labels that a zone file would escape.
@@ -196,7 +273,6 @@ fn reason_of(error: &NetError) -> (Result<Records, DnsError>, Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::net::UdpSocket;
 
@@ -279,9 +355,36 @@ mod tests {
 
     #[tokio::test]
     async fn who_validates() {
-        for (address, expected) in [("127.0.0.1:53", false), ("[::1]:5353", false), ("192.0.2.1:53", true)] {
-            let network = Network::at(address.parse().unwrap()).unwrap();
-            assert_eq!(network.resolver.options().validate, expected, "{address}");
+        use Validate::{Always, Never, UnlessLocal};
+        for (servers, validate, expected) in [
+            (&["127.0.0.1:53"][..], UnlessLocal, false),
+            (&["[::1]:5353"], UnlessLocal, false),
+            (&["192.0.2.1:53"], UnlessLocal, true),
+            (&["127.0.0.1:53", "192.0.2.1:53"], UnlessLocal, true),
+            (&["127.0.0.1:53"], Always, true),
+            (&["192.0.2.1:53"], Never, false),
+        ] {
+            let servers = servers.iter().map(|server| server.parse().unwrap()).collect();
+            let network = Network::with(&Options { servers, validate, ..Options::default() }).unwrap();
+            assert_eq!(network.resolver.options().validate, expected, "{validate:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_trust_anchors() {
+        let folder = std::env::temp_dir();
+        let file = folder.join(format!("trust-anchors-{}", std::process::id()));
+        // The key of the root with the key tag 20326.
+        let key = ". 172800 IN DNSKEY 257 3 8 AwEAAaz/tAm8yTn4Mfeh5eyI96WSVexTBAvkMgJzkKTOiW1vkIbzxeF3+/4RgWOq7HrxRixHlFlExOLAJr5emLvN7SWXgnLh4+B5xQlNVz8Og8kvArMtNROxVQuCaSnIDdD5LKyWbRd2n9WGe2R8PzgCmr3EgVLrjyBxWezF0jLHwVN8efS3rCj/EWgvIWgb9tarpVUDK/b58Da+sqqls3eNbuv7pr+eoZG+SrDK6nWeL3c6H5Apxz7LjVc1uTIdsIXxuOLYA4/ilBmSVIzuDWfdRUfhHdY6+cn8HFRm+2hM8AnXGXws9555KrUB5qihylGa8subX2Nn6UwNR1AkUTV74bU=\n";
+        for (text, is_right) in [(key, true), ("", false), ("nonsense here\n", false)] {
+            std::fs::write(&file, text).unwrap();
+            let wanted = Options {
+                servers: vec!["192.0.2.1:53".parse().unwrap()],
+                trust_anchors: Some(file.clone()),
+                ..Options::default()
+            };
+            assert_eq!(Network::with(&wanted).is_ok(), is_right, "{text}");
+        }
+        std::fs::remove_file(&file).unwrap();
     }
 }

@@ -138,10 +138,11 @@ async fn which_policy_applies() {
 #[tokio::test]
 async fn no_answer_is_no_verdict() {
     let signed = sign(MESSAGE, Plan::of("example.org", Algorithm::Ed25519));
-    for (place, kind) in [
-        ("_dmarc.example.org", Kind::Txt),
-        ("ed25519._domainkey.example.org", Kind::Txt),
-        ("example.org", Kind::Txt),
+    for (place, kind, action) in [
+        ("_dmarc.example.org", Kind::Txt, Action::Accept),
+        // It asks for p=reject, and this could be what saves it.
+        ("ed25519._domainkey.example.org", Kind::Txt, Action::Defer),
+        ("example.org", Kind::Txt, Action::Defer),
     ] {
         for error in [DnsError::Timeout, DnsError::ServFail] {
             let mut dns = dns();
@@ -151,7 +152,9 @@ async fn no_answer_is_no_verdict() {
             let content = if place == "example.org" { &damaged } else { &signed };
             let found = results(&dns, client("192.0.2.9", "ann@example.org"), content).await;
             assert_eq!(found.dmarc.outcome, dmarc::Outcome::TempError, "{place} {error:?}");
-            assert_eq!(judge(&found, &Policy::default()).action, Action::Accept, "{place} {error:?}");
+            assert_eq!(judge(&found, &Policy::default()).action, action, "{place} {error:?}");
+            let trusting = trusting(&[], &["192.0.2.9"]);
+            assert_eq!(judge(&found, &trusting).action, Action::Accept, "{place} {error:?}");
         }
     }
     // What could not help anyway does not matter.
@@ -251,6 +254,18 @@ async fn forwarders_are_believed_as_far_as_they_are_trusted() {
     let found = results(&dns(), client("198.51.100.1", ""), &signed).await;
     assert_eq!(judge(&found, &list).action, Accept);
     assert_eq!(judge(&found, &strict).action, Reject);
+    // If DNS does not answer whether a trusted forwarder vouches for it, it is put off.
+    let mut broken = dns();
+    broken.fail(name("ed25519._domainkey.lists.example"), Kind::Txt, DnsError::Timeout);
+    for (message, policy, expected) in [
+        (&signed, &list, Action::Defer),
+        (&signed, &strict, Reject),
+        (&through_a_list("dmarc=pass", &["lists.example"]), &list, Action::Defer),
+        (&through_a_list("dmarc=fail", &["lists.example"]), &list, Reject),
+    ] {
+        let found = results(&broken, client("198.51.100.1", ""), message).await;
+        assert_eq!(judge(&found, policy).action, expected);
+    }
     // A chain that was changed afterwards is worth nothing.
     let changed = through_a_list("dmarc=fail", &["lists.example"]).replace("dmarc=fail", "dmarc=pass");
     let found = results(&dns(), client("198.51.100.1", ""), &changed).await;

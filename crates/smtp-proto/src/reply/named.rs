@@ -237,6 +237,11 @@ impl Reply {
         with_status(553, 7, 1, "You may not send with this address")
     }
 
+    /// 450: the sender has sent to so many recipients in this window as its plan allows.
+    pub fn sent_enough(most: u64, window: &str) -> Self {
+        with_status(450, 7, 1, &format!("You may send to {most} recipients in one {window}, try again later"))
+    }
+
     /// 450: too much from this client or to this mailbox for now.
     pub fn rate_limited() -> Self {
         with_status(450, 7, 1, "Too much for now, try again later")
@@ -313,6 +318,22 @@ impl Reply {
     /// 550: submission with an address in this header field that is not the account's.
     pub fn author_not_yours(field: &str) -> Self {
         with_status(550, 7, 1, &format!("You may not send with this address in {field}"))
+    }
+
+    /// 550: the author's domain asks to refuse what nobody vouches for (DMARC), RFC 7372
+    /// section 3.3.
+    pub fn author_refuses(domain: &str) -> Self {
+        with_status(550, 7, 26, &format!("{domain} asks to refuse mail in its name that fails DMARC"))
+    }
+
+    /// 451: DNS did not answer, and the author's domain asks to refuse (RFC 3463, X.4.3).
+    pub fn author_not_known_now() -> Self {
+        with_status(451, 4, 3, "DNS does not answer who sent this, try again later")
+    }
+
+    /// 554: more than a reader could be kept from seeing.
+    pub fn too_many_results() -> Self {
+        with_status(554, 6, 0, "Too many Authentication-Results fields")
     }
 
     /// 554: the message was delivered to this recipient before.
@@ -414,6 +435,10 @@ mod tests {
             (Reply::mailbox_full(), "452 4.2.2 Mailbox full\r\n"),
             (Reply::mailbox_full_for_long(), "552 5.2.2 Mailbox full for days\r\n"),
             (Reply::mailbox_unavailable(), "450 4.2.1 Mailbox not available now, try again later\r\n"),
+            (
+                Reply::sent_enough(500, "hour"),
+                "450 4.7.1 You may send to 500 recipients in one hour, try again later\r\n",
+            ),
             (Reply::content_too_large(), "552 5.3.4 Message too large\r\n"),
             (Reply::bare_line_end(), "550 5.6.11 Lines must end with CRLF\r\n"),
             (Reply::sign_in_failed(), "535 5.7.8 Name or password wrong\r\n"),

@@ -11,7 +11,7 @@ impl Session {
         let mut effects = Effects::from_iter(self.discard());
         let mut reply = Reply::hello(self.settings.host_name.as_str());
         if greeting != Greeting::Helo {
-            for line in announced(&self.settings, self.tls.is_some()) {
+            for line in announced(&self.settings, self.tls.as_ref()) {
                 reply = reply.and_line(&line);
             }
         }
@@ -25,7 +25,7 @@ impl Session {
         if self.tls.is_some() {
             return self.mistake_in(State::Ready(client), Reply::tls_already_started());
         }
-        if !is_announced(Extension::StartTls, &self.settings, false) {
+        if !is_announced(Extension::StartTls, &self.settings, None) {
             return self.mistake_in(State::Ready(client), Reply::not_implemented());
         }
         // What the client said in clear is forgotten with it, RFC 3207 section 4.2.

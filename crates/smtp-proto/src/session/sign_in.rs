@@ -1,11 +1,11 @@
 //! AUTH: the exchange, and the shell's verdict.
 //!
 //! Standards: RFC 4954 section 4.
-//! Invariant: nothing of the exchange stays in the session: the question takes it along.
+//! Invariant: nothing of what the client said stays in the session: the question takes it along.
 
 use super::{Answer, Client, Effect, Effects, Pending, Question, Session, State, one_reply};
 use crate::auth::{Exchange, Mechanism, Step};
-use crate::extension::Extension;
+use crate::extension::{Extension, offers_mechanism};
 use crate::framer::{Framer, Line};
 use crate::reply::Reply;
 use crate::secret::Secret;
@@ -20,7 +20,9 @@ impl Session {
         if !self.announces(Extension::Auth) {
             return self.mistake_in(State::Ready(client), Reply::sign_in_needs_tls());
         }
-        let Some(mechanism) = Mechanism::named(mechanism) else {
+        let is_offered =
+            |mechanism: &Mechanism| offers_mechanism(*mechanism, &self.settings, self.tls.as_ref());
+        let Some(mechanism) = Mechanism::named(mechanism).filter(is_offered) else {
             return self.mistake_in(State::Ready(client), Reply::unknown_mechanism());
         };
         let step = Exchange::start(mechanism, initial.map(Secret::expose));
@@ -47,14 +49,26 @@ impl Session {
     fn sasl_step(&mut self, client: Client, step: Step) -> Effects {
         match step {
             Step::Challenge(exchange, challenge) => {
-                self.reply_in(State::SigningIn(client, exchange), Reply::challenge(challenge))
+                self.reply_in(State::SigningIn(client, exchange), Reply::challenge(&challenge))
             }
             Step::Done(credentials) => {
                 self.state = State::Waiting(Pending::SignIn(client));
                 vec![Effect::Ask(Question::SignIn(credentials))]
             }
+            Step::Relay(relayed) => {
+                self.state = State::Waiting(Pending::Relay(client, relayed.mechanism));
+                vec![Effect::Ask(Question::Relay(relayed))]
+            }
             Step::Cancelled => self.mistake_in(State::Ready(client), Reply::sign_in_cancelled()),
             Step::Malformed => self.mistake_in(State::Ready(client), Reply::bad_sasl()),
+        }
+    }
+
+    /// The shell's answer to a message of SCRAM.
+    pub(super) fn relay_answered(&mut self, client: Client, mechanism: Mechanism, answer: Answer) -> Effects {
+        match answer {
+            Answer::Challenge(challenge) => self.sasl_step(client, Exchange::goes_on(mechanism, &challenge)),
+            verdict => self.sign_in_answered(client, verdict),
         }
     }
 

@@ -112,6 +112,6 @@ impl Session {
     }
 
     pub(super) fn announces(&self, extension: Extension) -> bool {
-        is_announced(extension, &self.settings, self.tls.is_some())
+        is_announced(extension, &self.settings, self.tls.as_ref())
     }
 }

@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use hikyaku_smtp_proto::auth::Relayed;
 use hikyaku_smtp_proto::settings::Offers;
 use hikyaku_smtp_proto::{
     Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Settings, Tls, Wants,
@@ -36,6 +37,7 @@ pub(crate) fn settings(listener: Listener) -> Settings {
         dsn: true,
         limits: false,
         require_tls: true,
+        scram: false,
     };
     settings
 }
@@ -66,7 +68,7 @@ pub(crate) fn check_with(settings: Settings, dialogue: &str) -> Vec<Mail> {
 }
 
 pub(crate) fn tls() -> Tls {
-    Tls { cipher_suite: "TLS_AES_128_GCM_SHA256".into() }
+    Tls { cipher_suite: "TLS_AES_128_GCM_SHA256".into(), can_bind: true }
 }
 
 struct Run {
@@ -120,6 +122,9 @@ impl Run {
 
     fn answer(&mut self, text: &str) {
         assert_eq!(self.session.wants(), Wants::Answer, "nobody asked");
+        if let Some(challenge) = text.strip_prefix("challenge ") {
+            return self.happened(Input::Answer(Answer::Challenge(challenge.into())));
+        }
         let mut replies: Vec<Reply> =
             text.split(" | ").filter(|text| *text != "accept").map(parsed_reply).collect();
         let answer = match replies.len() {
@@ -200,6 +205,10 @@ fn asked(question: &Question) -> String {
             credentials.authentication,
             String::from_utf8_lossy(credentials.password.expose())
         ),
+        Question::Relay(Relayed { mechanism, is_first, message }) => {
+            let message = String::from_utf8_lossy(message.expose());
+            format!("{} {} {message}", mechanism.name(), if *is_first { "begins" } else { "goes on" })
+        }
         Question::Sender { client, reverse_path, .. } => format!("{} {reverse_path}", client.name),
         Question::Recipient { reverse_path, recipient } => {
             format!("{reverse_path} {}", recipient.forward_path)

@@ -464,6 +464,75 @@ fn limit_of_sign_ins() {
     check_with(settings, &format!("{hello}{refused}{refused}{last}"));
 }
 
+/// Submission to a client that may use SCRAM.
+fn scram_settings() -> Settings {
+    let mut settings = settings(Listener::Submissions);
+    settings.offers.scram = true;
+    settings
+}
+
+const SCRAM_HELLO: &str = "S: 220 mx.example ESMTP
+    C: HELO a
+    S: 250 mx.example";
+
+#[test]
+fn scram_is_answered_by_the_shell() {
+    // RFC 4954 section 4: what the server says with its success is a challenge, too.
+    for first in ["C: AUTH SCRAM-SHA-256-PLUS Zmlyc3Q=", "C: AUTH scram-sha-256-plus\nS: 334 \nC: Zmlyc3Q="] {
+        check_with(
+            scram_settings(),
+            &format!(
+                "{SCRAM_HELLO}
+                 {first}
+                 E: ask SCRAM-SHA-256-PLUS begins first
+                 A: challenge server
+                 S: 334 c2VydmVy
+                 C: bGFzdA==
+                 E: ask SCRAM-SHA-256-PLUS goes on last
+                 A: challenge v=x
+                 S: 334 dj14
+                 C:
+                 E: ask SCRAM-SHA-256-PLUS goes on 
+                 A: accept
+                 S: 235 2.7.0 Signed in
+                 C: AUTH SCRAM-SHA-256 Zmlyc3Q=
+                 S: 503 5.5.1 You are signed in already"
+            ),
+        );
+    }
+}
+
+#[test]
+fn scram_that_ends_early() {
+    check_with(
+        scram_settings(),
+        &format!(
+            "{SCRAM_HELLO}
+             C: AUTH SCRAM-SHA-256 Zmlyc3Q=
+             A: challenge server
+             S: 334 c2VydmVy
+             C: *
+             S: 501 5.7.0 Cancelled
+             C: AUTH SCRAM-SHA-256 Zmlyc3Q=
+             E: ask SCRAM-SHA-256 begins first
+             A: challenge server
+             S: 334 c2VydmVy
+             C: not base64
+             S: 501 5.5.2 Cannot decode the response
+             C: AUTH SCRAM-SHA-256 Zmlyc3Q=
+             A: 535 5.7.8 no
+             S: 535 5.7.8 no
+             C: MAIL FROM:<>
+             S: 530 5.7.0 Sign in first"
+        ),
+    );
+    // Who does not see it in the list cannot use it.
+    check_with(
+        settings(Listener::Submissions),
+        &format!("{SCRAM_HELLO}\nC: AUTH SCRAM-SHA-256 Zmlyc3Q=\nS: 504 5.5.4 Mechanism not implemented"),
+    );
+}
+
 #[test]
 fn content_without_end_is_cut_off() {
     // Twice the size and 64 KiB.

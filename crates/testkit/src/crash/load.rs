@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use hikyaku_mailstore::{
     AppendError, AppendedEmail, ContentHash, CopyError, DeliverError, Delivery, DeliveryKey, Flags, IfFull,
-    Keywords, MailboxId, Outcome, Prelude, Quota, Recipient, TenantPart, Threading, account, append, deliver,
-    email, entry,
+    Keywords, MailboxId, Outcome, Prelude, Quota, Recipient, Target, TenantPart, Threading, account, append,
+    deliver, email, entry,
 };
 use hikyaku_store::{AccountHome, Content, DataLock, Location, Objects, Options, Placement, Scope, Store};
 use hikyaku_types::{AccountId, Clock, ContentId, EmailId, NodeId, RisingIds, TenantId, Timestamp, TraceId};
@@ -665,7 +665,7 @@ impl Installation {
             let recipient = Recipient {
                 account: home.account,
                 quota: Quota(None),
-                mailbox: MailboxId::INBOX,
+                target: Target::Mailbox(MailboxId::INBOX),
                 flags: Flags::NONE,
                 email: EmailId::from_i64(self.next_id()).expect("positive"),
                 trace: TraceId::from_i64(self.next_id()).expect("positive"),

@@ -84,6 +84,12 @@ impl Client {
         Self { stream: Stream::Tls(Box::new(StreamOwned::new(session, socket))), pending: Vec::new() }
     }
 
+    /// What its TLS session exports for SCRAM, RFC 9266.
+    pub(crate) fn exported(&self) -> [u8; 32] {
+        let Stream::Tls(tls) = &self.stream else { panic!("under TLS only") };
+        tls.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap()
+    }
+
     /// Follows a script.
     pub(crate) fn talk(&mut self, script: &str) {
         let mut out = Vec::new();

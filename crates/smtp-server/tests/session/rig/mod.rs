@@ -6,16 +6,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hikyaku_directory::Directory;
-use hikyaku_mailstore::{KeyCleaner, MailboxId, Quota, account, email, entry};
+use hikyaku_directory::Kind as Object;
+use hikyaku_mailstore::{KeyCleaner, MailboxId, Prelude, Quota, Role, account, email, entry, mailbox};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_queue::{Administration, Filter, Item};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
-use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, serve};
+use hikyaku_smtp_server::{Isolation, Judge, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
-use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, gate};
-use hikyaku_types::{Address, NodeId, RisingIds, TenantId, TraceId};
+use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, gate, set};
+use hikyaku_types::{Actor, Address, NodeId, RisingIds, TenantId, TraceId};
 use rustls::pki_types::CertificateDer;
 
 use client::Client;
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) line_ends: LineEnds,
     /// Of every account.
     pub(crate) quota: Quota,
+    /// Asks who sent mail.
+    pub(crate) judge: Option<Arc<Judge>>,
 }
 
 impl Default for Setup {
@@ -55,12 +58,15 @@ impl Default for Setup {
             deadlines: Deadlines::default(),
             line_ends: LineEnds::Normalise,
             quota: Quota(None),
+            judge: None,
         }
     }
 }
 
 pub(crate) struct Server {
     pub(crate) mail: TestStore,
+    /// As the sessions have it.
+    pub(crate) directory: TestDirectory,
     pub(crate) mx: SocketAddr,
     /// Behind a proxy on this machine.
     pub(crate) proxied_mx: SocketAddr,
@@ -83,8 +89,10 @@ impl Server {
         let shutdown = Shutdown::new();
         let (mut addresses, mut running) = (Vec::new(), Vec::new());
         let ids = rising_ids(&mail);
+        let directory = TestDirectory::new(&mail);
         mail.block_on(async {
-            let services = services(&mail, &setup, ids).await;
+            fill(&directory, &setup).await;
+            let services = services(&mail, &setup, &directory, ids).await;
             let kinds = [Kind::Mx, Kind::Mx, Kind::Submission, Kind::Submissions, Kind::Lmtp];
             for (number, kind) in kinds.into_iter().enumerate() {
                 let refusal: &[u8] =
@@ -104,7 +112,7 @@ impl Server {
         let [mx, proxied_mx, submission, submissions, lmtp] = addresses[..] else {
             unreachable!("five listeners")
         };
-        Self { mail, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
+        Self { mail, directory, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
     }
 
     /// An LMTP client that has said hello.
@@ -133,9 +141,28 @@ impl Server {
 
     /// Every message of an account's INBOX as a reader gets it, in the order of UIDs.
     pub(crate) fn inbox(&self, address: &str) -> Vec<String> {
+        self.messages(address, MailboxId::INBOX)
+    }
+
+    /// The same of its mailbox for junk.
+    pub(crate) fn junk(&self, address: &str) -> Vec<String> {
+        self.messages(address, self.junk_id(address))
+    }
+
+    pub(crate) fn delete_junk(&self, address: &str) {
+        let junk = self.junk_id(address);
+        self.mail.write_as(home(address), move |tx| mailbox::delete(tx, junk)).unwrap();
+    }
+
+    fn junk_id(&self, address: &str) -> MailboxId {
+        let all = self.mail.read_as(home(address), |tx| mailbox::list(tx, MailboxId::ROOT, 100)).unwrap();
+        all.iter().find(|mailbox| mailbox.role == Role::Junk).expect("there is one").id
+    }
+
+    fn messages(&self, address: &str, mailbox: MailboxId) -> Vec<String> {
         let home = home(address);
         let mail = &self.mail;
-        let entries = mail.read_as(home, |tx| entry::entries(tx, MailboxId::INBOX, 0, 500)).unwrap();
+        let entries = mail.read_as(home, move |tx| entry::entries(tx, mailbox, 0, 500)).unwrap();
         let message = |entry: &hikyaku_mailstore::Entry| {
             let id = entry.email;
             let found = mail.read_as(home, move |tx| email::emails(tx, &[id])).unwrap().remove(0);
@@ -149,6 +176,39 @@ impl Server {
     pub(crate) fn trace(&self, address: &str, id: TraceId) -> Option<hikyaku_trace::Record> {
         let tenant = home(address).tenant;
         self.mail.read(move |tx| hikyaku_trace::find(&mut tx.tenant(tenant), id)).unwrap()
+    }
+
+    fn administration(&self) -> Administration {
+        let ids = Arc::new(RisingIds::new(NodeId::new(4).unwrap()));
+        Administration::new(Arc::clone(&self.mail.store), ids, Arc::clone(&self.mail.clock) as _)
+    }
+
+    /// What is in the queue, oldest first.
+    pub(crate) fn queue(&self) -> Vec<Item> {
+        let list = self.administration();
+        self.mail.block_on(list.list(&Actor::Operator, None, &Filter::default())).unwrap().messages
+    }
+
+    /// Waits until so many messages are in the queue.
+    pub(crate) fn wait_for_queue(&self, count: usize) {
+        wait_for("the queue", || self.queue().len() == count);
+    }
+
+    /// A message in the queue as the next server will get it.
+    pub(crate) fn queued_message(&self, id: TraceId) -> String {
+        let row = Sql::new("SELECT prelude, content, tenant FROM queue_message WHERE id = $1");
+        let (prelude, placement) = self
+            .mail
+            .read(move |tx| {
+                let read =
+                    |row: hikyaku_store::Row<'_>| Ok((row.get::<Vec<u8>>(0)?, row.get(1)?, row.get(2)?));
+                let (prelude, content, tenant) =
+                    tx.row(row, &[id.into()], read)?.expect("it is in the queue");
+                Ok::<_, StoreError>((prelude, hikyaku_store::placement(&mut tx.tenant(tenant), content)?))
+            })
+            .unwrap();
+        let content = self.mail.block_on(self.mail.content.read(placement.unwrap())).unwrap();
+        String::from_utf8(Prelude::decode(&prelude).unwrap().assemble(&content)).unwrap()
     }
 
     /// Waits until every delivery key is forgotten: the store is asked again and again.
@@ -241,15 +301,14 @@ fn rising_ids(mail: &TestStore) -> RisingIds {
     ids
 }
 
-async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
+async fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, ids: RisingIds) -> Services {
     let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
     tokio::spawn(cleaning);
-    let directory = directory(mail, setup).await;
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
-        gate: gate(&mail.store, &directory, Arc::clone(&mail.clock) as _).await,
-        directory,
+        gate: gate(&mail.store, &directory.directory, Arc::clone(&mail.clock) as _).await,
+        directory: Arc::clone(&directory.directory),
         keys,
         ids: Arc::new(ids),
         clock: Arc::clone(&mail.clock) as _,
@@ -259,11 +318,11 @@ async fn services(mail: &TestStore, setup: &Setup, ids: RisingIds) -> Services {
             usize::try_from(setup.size_bytes).unwrap(),
             Metrics::default(),
         )),
+        judge: setup.judge.clone(),
     }
 }
 
-async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
-    let test = TestDirectory::new(mail);
+async fn fill(test: &TestDirectory, setup: &Setup) {
     let mut known = Vec::new();
     for (tenant, _, name, aliases) in ACCOUNTS {
         let tenant = TenantId::from_i64(tenant).unwrap();
@@ -278,7 +337,11 @@ async fn directory(mail: &TestStore, setup: &Setup) -> Arc<Directory> {
         let addresses: Vec<&str> = std::iter::once(name).chain(aliases.iter().copied()).collect();
         test.account(home(name), &addresses, setup.quota.0, PASSWORD).await;
     }
-    test.directory
+    let tenant = Some(home("ann@example.org").tenant);
+    let leads_to = |field: &str, to: &str| vec![set(field, to)];
+    test.create(Object::Alias, "out@example.org", None, tenant, leads_to("targets", "x@far.example")).await;
+    let members = leads_to("members", "ann@example.org,x@far.example,y@far.example");
+    test.create(Object::List, "team@example.org", None, tenant, members).await;
 }
 
 /// An authority, and a certificate of it for `mx.example`.

@@ -1,0 +1,86 @@
+//! SCRAM within AUTH: the session relays each message of the client, the directory knows the
+//! passwords; here is what one exchange waits for.
+//!
+//! Standards: RFC 4954 section 4 (server-final is a challenge, which the client answers with
+//! an empty line), RFC 9266 (what the channel is bound by).
+//! Invariant: every failure has the same answer, so long after it was tried as that of a
+//! password.
+
+use std::mem;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hikyaku_directory::scram::{self, Offer};
+use hikyaku_directory::{Account, Attempt, Directory, Entrance, ScramExchange, SignInError};
+use hikyaku_smtp_proto::auth::{Mechanism, Relayed};
+use hikyaku_smtp_proto::{Answer, Reply};
+
+use crate::answer::FAILURE_AFTER;
+
+/// What an exchange waits for.
+#[derive(Debug, Default)]
+pub(crate) enum Awaits {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// The client's proof.
+    Proof(Box<ScramExchange>),
+    /// That the client has seen ours. Then it is signed in.
+    Acknowledgement(Arc<Account>),
+}
+
+/// What a message led to.
+pub(crate) enum Next {
+    Challenge(String),
+    SignedIn(Arc<Account>),
+}
+
+/// Answers a message of the client.
+pub(crate) async fn answer(
+    awaits: &mut Awaits,
+    directory: &Directory,
+    relayed: &Relayed,
+    exporter: Option<&[u8]>,
+    source: IpAddr,
+) -> Result<Next, Answer> {
+    let failure = tokio::time::sleep(FAILURE_AFTER);
+    match step(awaits, directory, relayed, exporter, source).await {
+        Ok(next) => Ok(next),
+        Err(SignInError::Unavailable) => Err(Answer::Reply(Reply::sign_in_later())),
+        Err(SignInError::Refused) => {
+            failure.await;
+            Err(Answer::Reply(Reply::sign_in_failed()))
+        }
+    }
+}
+
+async fn step(
+    awaits: &mut Awaits,
+    directory: &Directory,
+    relayed: &Relayed,
+    exporter: Option<&[u8]>,
+    source: IpAddr,
+) -> Result<Next, SignInError> {
+    let message = relayed.message.expose();
+    let before = mem::take(awaits);
+    if relayed.is_first {
+        let mechanism = match relayed.mechanism {
+            Mechanism::ScramSha256Plus => scram::Mechanism::ScramSha256Plus,
+            _ => scram::Mechanism::ScramSha256,
+        };
+        let offer = Offer { mechanism, plus_announced: exporter.is_some(), exporter, server_end_point: None };
+        let (challenge, exchange) = directory.begin_scram(&offer, message).await?;
+        *awaits = Awaits::Proof(Box::new(exchange));
+        return Ok(Next::Challenge(challenge));
+    }
+    match before {
+        Awaits::Proof(exchange) => {
+            let attempt = Attempt { entrance: Entrance::Submission, source };
+            let proven = directory.finish_scram(*exchange, message, &attempt).await?;
+            *awaits = Awaits::Acknowledgement(proven.account);
+            Ok(Next::Challenge(proven.server_final))
+        }
+        Awaits::Acknowledgement(account) if message.is_empty() => Ok(Next::SignedIn(account)),
+        Awaits::Acknowledgement(_) | Awaits::Nothing => Err(SignInError::Refused),
+    }
+}
