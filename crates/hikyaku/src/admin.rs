@@ -16,6 +16,7 @@ mod queue;
 mod refusal;
 mod secret;
 mod seed;
+mod sign_in;
 mod socket;
 mod table;
 mod user;
@@ -53,6 +54,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some(("queue", matches)) = matches.subcommand() {
         return queue::run(matches, place, json);
+    }
+    if let Some((word @ ("block" | "history"), matches)) = matches.subcommand() {
+        return sign_in::run(word, matches, place, json);
     }
     let mut parsed = parse::command(matches)?;
     // Before anything is opened: a server need not wait for somebody who types.

@@ -199,7 +199,7 @@ fn background(
     let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
-    let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory)));
+    let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory), Some(Arc::clone(gate))));
     let search = installation.search.clone();
     let maintenance =
         maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate), search.clone());

@@ -70,6 +70,11 @@ macro_rules! columns {
 pub(crate) use columns;
 
 impl Line {
+    /// How it ended, in a word.
+    pub fn result(&self) -> &'static str {
+        self.record.verdict.word()
+    }
+
     /// The event that it tells of.
     pub(crate) fn event(&self) -> Option<Event> {
         let (record, tenant) = (&self.record, self.record.tenant);

@@ -46,6 +46,8 @@ pub(crate) fn command() -> Command {
         .subcommands(Kind::ALL.map(of_kind))
         .subcommand(audit())
         .subcommand(super::queue::command())
+        .subcommand(super::sign_in::block_command())
+        .subcommand(super::sign_in::history_command())
         .subcommand(seed())
 }
 

@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use hikyaku_directory::{Answer, Directory, DirectoryError, Request};
 use hikyaku_queue::Administration;
+use hikyaku_sign_in::Gate;
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
+use super::sign_in::{self, SignInAsk, SignInReply};
 use crate::services::Installation;
 
 /// What is asked.
@@ -26,6 +28,7 @@ pub(super) enum Ask {
     /// In one transaction.
     Many(Vec<Request>),
     Queue(QueueAsk),
+    SignIn(SignInAsk),
 }
 
 /// What is answered.
@@ -37,6 +40,7 @@ pub(super) enum Reply {
     /// All of many is done.
     Done,
     Queue(QueueReply),
+    SignIn(SignInReply),
     Error(Refusal),
 }
 
@@ -45,11 +49,17 @@ pub(super) enum Reply {
 pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
     pub(super) queue: Administration,
+    /// That of a running server.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 impl Desk {
-    pub(crate) fn new(installation: &Installation, directory: Arc<Directory>) -> Self {
-        Self { directory, queue: installation.queue() }
+    pub(crate) fn new(
+        installation: &Installation,
+        directory: Arc<Directory>,
+        gate: Option<Arc<Gate>>,
+    ) -> Self {
+        Self { directory, queue: installation.queue(), gate }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -58,6 +68,7 @@ impl Desk {
             Ask::One(request) => self.one(who, request).await.map(Reply::Answer),
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
+            Ask::SignIn(ask) => sign_in::answer(self, who, ask).await.map(Reply::SignIn),
         };
         done.unwrap_or_else(Reply::Error)
     }
