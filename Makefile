@@ -51,7 +51,7 @@ fuzz: ## every fuzz target for SECONDS each (60)
 	@scripts/install fuzz
 	scripts/fuzz all $(SECONDS)
 
-bench: ## measure PART (store, inbound, flood, access, directory)
+bench: ## measure PART (store, inbound, flood, imap, access, directory, search)
 	@scripts/install bench
 	cargo build --locked --release -p hikyaku -p hikyaku-bench
 	cargo run --locked --release -p hikyaku-bench -- $(PART)

@@ -2,6 +2,8 @@
 //!
 //! Each side runs alone, as it is shipped, durable, on loopback and on the same disk, and gets
 //! the same load: signed messages over so many connections, each to an account drawn in turn.
+//! Ours checks SPF, DKIM, DMARC, ARC and the reverse name of the client, and asks a DNS server
+//! on loopback; of theirs, OpenDKIM checks the signature, and has its key in a file.
 //! What counts is what is *delivered*: messages that IMAP shows at the end, over the time
 //! until the last one was there and over the CPU of all processes of that side.
 
@@ -14,13 +16,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use hikyaku_testkit::postgres::{Cluster, Options as ClusterOptions, PrivateCluster};
 use hikyaku_testkit::scratch_dir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::dns::Names;
 use crate::mail::Writer;
+use crate::measure::cpu_of_descendants;
 use crate::ours::{Installation, PASSWORD};
-use crate::peers::{self, Dovecot, OpenDkim, Postfix};
+use crate::peers::{Dovecot, OpenDkim, Postfix};
 use crate::signed::{DOMAIN, Signer};
 
 #[derive(Args)]
@@ -64,7 +69,6 @@ impl Figures {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    peers::unpack()?;
     let signer = Signer::new()?;
     for (size, count) in [(4 << 10, arguments.messages), (1 << 20, arguments.large)] {
         if count > 0 {
@@ -78,21 +82,50 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Ours, and then theirs without and with OpenDKIM.
 fn compare(load: &Load, arguments: &Arguments, signer: &Signer) -> anyhow::Result<()> {
     let folder = scratch_dir();
-    let installation = Installation::make(folder.path(), arguments.accounts, "")?;
-    let ours = ours(load, &installation)?;
+    let resolver = format!("[resolver]\nservers = \"{}\"\n", names(arguments, signer).serve()?);
+    let installation = Installation::make(folder.path(), arguments.accounts, &resolver)?;
     let size = load.size >> 10;
-    println!("inbound, {size} KiB: ours, SQLite{}", told(&ours));
+    let sqlite = ours(load, &installation, None)?;
+    println!("inbound, {size} KiB: ours, SQLite{}", told(&sqlite));
+    let cluster = Cluster::private(ClusterOptions { fsync: true, synchronous_commit: true });
+    let database = cluster.create_database(None);
+    let postgres = format!("[database]\npostgres = \"{}\"\n{resolver}", database.url());
+    let other = scratch_dir();
+    let on_postgres = Installation::make(other.path(), arguments.accounts, &postgres)?;
+    let postgres = ours(load, &on_postgres, Some(&cluster))?;
+    println!("inbound, {size} KiB: ours, PostgreSQL and its server{}", told(&postgres));
     for with_opendkim in [false, true] {
         let theirs = theirs(load, &installation.addresses, with_opendkim.then_some(signer))?;
         let name = if with_opendkim { "Postfix, OpenDKIM and Dovecot" } else { "Postfix and Dovecot" };
-        println!(
-            "inbound, {size} KiB: {name}{}; ours: {:.2} times the rate, 1/{:.1} of the CPU",
-            told(&theirs),
-            ours.rate() / theirs.rate(),
-            theirs.per_thousand() / ours.per_thousand(),
-        );
+        println!("inbound, {size} KiB: {name}{}", told(&theirs));
+        for (engine, ours) in [("SQLite", &sqlite), ("PostgreSQL", &postgres)] {
+            println!(
+                "    ours, {engine}: {:.2} times the rate, 1/{:.1} of the CPU",
+                ours.rate() / theirs.rate(),
+                theirs.per_thousand() / ours.per_thousand(),
+            );
+        }
     }
     Ok(())
+}
+
+/// What the senders' domain has in the DNS.
+fn names(arguments: &Arguments, signer: &Signer) -> Names {
+    let mut names = Names::default();
+    let (name, key) = signer.record();
+    names.txt(&name, &key);
+    names.txt(DOMAIN, "v=spf1 ip4:127.0.1.0/24 -all");
+    names.txt(&format!("_dmarc.{DOMAIN}"), "v=DMARC1; p=reject");
+    for number in 0..arguments.connections {
+        names.address(&format!("client-{number}.{DOMAIN}"), source(number));
+    }
+    names
+}
+
+/// Where a sender's connections come from.
+fn source(number: u64) -> Ipv4Addr {
+    let [.., last] = number.to_be_bytes();
+    Ipv4Addr::new(127, 0, 1, last)
 }
 
 fn told(figures: &Figures) -> String {
@@ -104,12 +137,19 @@ fn told(figures: &Figures) -> String {
     )
 }
 
-fn ours(load: &Load, installation: &Installation) -> anyhow::Result<Figures> {
+/// CPU of PostgreSQL's own processes is part of ours.
+fn ours(
+    load: &Load,
+    installation: &Installation,
+    postgres: Option<&PrivateCluster>,
+) -> anyhow::Result<Figures> {
     let server = installation.start()?;
-    let (cpu, begun) = (server.cpu(), Instant::now());
+    let used =
+        || server.cpu() + postgres.map(|cluster| cpu_of_descendants(cluster.pid())).unwrap_or_default();
+    let (cpu, begun) = (used(), Instant::now());
     load.send(server.smtp, &installation.addresses)?;
     // From a reply of 250 on the message is in its mailbox.
-    let (wall, cpu) = (begun.elapsed(), server.cpu().saturating_sub(cpu));
+    let (wall, cpu) = (begun.elapsed(), used().saturating_sub(cpu));
     let delivered = count(server.imap, &installation.addresses)?;
     ensure!(delivered == load.count, "{} sent, {delivered} delivered", load.count);
     Ok(Figures { delivered, wall, cpu })
@@ -205,9 +245,8 @@ async fn send(
     mails: Arc<Vec<Vec<u8>>>,
     addresses: Vec<String>,
 ) -> anyhow::Result<()> {
-    let [.., last] = number.to_be_bytes();
     loop {
-        let mut client = Client::connect(to, Ipv4Addr::new(127, 0, 1, last)).await?;
+        let mut client = Client::connect(to, source(number)).await?;
         for _ in 0..EACH {
             let which = next.fetch_add(1, Ordering::Relaxed);
             if which >= count {

@@ -6,12 +6,15 @@
 
 mod access;
 mod directory;
+mod dns;
 mod flood;
+mod imap;
 mod inbound;
 mod mail;
 mod measure;
 mod ours;
 mod peers;
+mod search;
 mod signed;
 mod store;
 
@@ -30,6 +33,10 @@ enum Part {
     Inbound(inbound::Arguments),
     /// A customer's mail while its neighbour is flooded, and the memory of idle connections.
     Flood(flood::Arguments),
+    /// SEARCH without an index and with one, and what the index costs.
+    Search(search::Arguments),
+    /// What IMAP clients ask of a large mailbox, beside Dovecot.
+    Imap(imap::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,5 +46,7 @@ fn main() -> anyhow::Result<()> {
         Part::Store(arguments) => store::run(&arguments),
         Part::Inbound(arguments) => inbound::run(&arguments),
         Part::Flood(arguments) => flood::run(&arguments),
+        Part::Search(arguments) => search::run(&arguments),
+        Part::Imap(arguments) => imap::run(&arguments),
     }
 }

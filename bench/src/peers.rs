@@ -68,13 +68,6 @@ impl Drop for Peer {
     }
 }
 
-/// Fetches and unpacks the peers, unless that was done before.
-pub(crate) fn unpack() -> anyhow::Result<()> {
-    let status = script().arg("unpack").status()?;
-    ensure!(status.success(), "the peers cannot be unpacked");
-    Ok(())
-}
-
 fn script() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/peers"))
 }

@@ -32,9 +32,9 @@ class Demo:
         self.process = None
         self.ready = None
 
-    def start(self):
-        """Starts it, and returns what it says when it is ready."""
-        command = [PROGRAM, "demo", "--data", self.data, "--base-port", str(self.base_port), "--json"]
+    def start(self, *arguments):
+        """Starts it, with more arguments perhaps, and returns what it says when it is ready."""
+        command = [PROGRAM, "demo", "--data", self.data, "--base-port", str(self.base_port), "--json", *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         lines = queue.Queue()

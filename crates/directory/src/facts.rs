@@ -52,6 +52,8 @@ pub struct DomainFacts {
     pub catch_all: Option<Address>,
     /// What parts a name from its tag.
     pub tag_separator: Option<char>,
+    /// All its fields.
+    pub fields: domain::Domain,
 }
 
 /// An account, as far as it does not depend on its tenant.
@@ -162,9 +164,10 @@ pub(crate) fn read_domain(tx: &mut ControlTx<'_>, name: &str) -> Result<Option<D
             id: row.get(0)?,
             tenant: row.get(1)?,
             state: State::of_number(row.get(2)?),
-            alias_of: fields.alias_of.map(|domain| domain.0),
-            catch_all: fields.catch_all.map(|address| address.0),
+            alias_of: fields.alias_of.as_ref().map(|domain| domain.0.clone()),
+            catch_all: fields.catch_all.as_ref().map(|address| address.0.clone()),
             tag_separator: fields.tag_separator.map(|separator| separator.0),
+            fields,
         })
     })
 }

@@ -8,6 +8,7 @@ pub mod account;
 pub mod alias;
 pub mod credential;
 pub mod domain;
+pub mod forged_mail;
 pub mod group;
 pub mod list;
 pub mod plan;

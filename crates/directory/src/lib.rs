@@ -50,6 +50,7 @@ pub use error::DirectoryError;
 pub use facts::{AccountFacts, CacheSizes, DomainFacts, TenantFacts};
 pub use field::{Edit, Field, FieldValue, Record};
 pub use kind::Kind;
+pub use kind::forged_mail::{ForgedMail, ForgedMailPolicy};
 pub use log::{AuditLine, LOOK_BACK};
 pub use object::{Filter, Object, State};
 pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};

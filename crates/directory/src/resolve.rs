@@ -14,6 +14,7 @@ use hikyaku_types::{Address, AddressKey, Domain, LocalPart, TenantId};
 
 use crate::Directory;
 use crate::facts::{AccountFacts, DomainFacts, Lead, LeadsTo, TenantFacts};
+use crate::kind::forged_mail::ForgedMailPolicy;
 use crate::object::State;
 
 /// Most mailboxes and addresses that one address leads to.
@@ -176,8 +177,23 @@ impl Directory {
         }
     }
 
+    /// What its domain and tenant want done with forged mail to this address.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be told now.
+    pub async fn forged_mail(&self, address: &Address) -> Result<ForgedMailPolicy, StoreError> {
+        let home = self.home_of(address).await?;
+        let of = |(domain, tenant, _): (Arc<DomainFacts>, Arc<TenantFacts>, Address)| {
+            ForgedMailPolicy::new(&tenant.fields, &domain.fields)
+        };
+        Ok(home.map(of).unwrap_or_default())
+    }
+
     /// The account that signs in with this address, whether or not it may.
-    pub(crate) async fn account_of(&self, address: &Address) -> Result<Option<(Account, State)>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be told now.
+    pub async fn account_of(&self, address: &Address) -> Result<Option<(Account, State)>, StoreError> {
         let Some((domain, tenant, address)) = self.home_of(address).await? else { return Ok(None) };
         let Some(lead) = self.lead(&address.key()).await? else { return Ok(None) };
         let LeadsTo::Account(facts) = &lead.to else { return Ok(None) };
@@ -289,6 +305,7 @@ fn with_state(domain: &DomainFacts, state: State) -> Arc<DomainFacts> {
         alias_of: None,
         catch_all: domain.catch_all.clone(),
         tag_separator: domain.tag_separator,
+        fields: domain.fields.clone(),
     })
 }
 

@@ -4,8 +4,6 @@
 //! once, a hash under the platform's key is stored; its public part finds it.
 //!
 //! Standards: RFC 8265 (how passwords are compared; see [`crate::credential::prepare`]).
-//! Known weakness: the key of app passwords lies unwrapped in the control database until the
-//! platform's key ring exists.
 
 use hikyaku_store::{Scope, StoreError, platform_secret};
 use hikyaku_types::{AccountId, Address, TenantId};
@@ -155,13 +153,7 @@ impl Directory {
     /// What app passwords are stored under.
     pub(crate) async fn app_password_keys(&self) -> Result<&AppPasswordKeys, StoreError> {
         let make = || async {
-            let mut fresh = [0u8; 32];
-            self.random.fill(&mut fresh);
-            let scope = Scope::control(&DIRECTORY).map_err(|_| StoreError::Closed)?;
-            let write = self
-                .store
-                .write(scope, "directory.secret", move |tx| platform_secret(tx, "app_passwords", &fresh));
-            let secret = write.await?;
+            let secret = platform_secret(&self.store, "app_passwords", &*self.random).await?;
             Ok(AppPasswordKeys {
                 digests: AppPasswordKey::derive(&secret),
                 salts: scram::Salts::derive(&secret),

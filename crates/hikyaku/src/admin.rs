@@ -8,6 +8,7 @@
 
 mod command;
 mod desk;
+mod import;
 mod names;
 mod parse;
 mod place;
@@ -57,6 +58,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some((word @ ("block" | "history"), matches)) = matches.subcommand() {
         return sign_in::run(word, matches, place, json);
+    }
+    if let Some(("import-mail", matches)) = matches.subcommand() {
+        return import::run(matches, place, json);
     }
     let mut parsed = parse::command(matches)?;
     // Before anything is opened: a server need not wait for somebody who types.

@@ -13,13 +13,13 @@ use hikyaku_types::{AccountId, Actor, ContentId, Service, ShardId, TenantId};
 
 use crate::services::Installation;
 
-pub(crate) fn store(data: &Path, location: &Location) -> anyhow::Result<()> {
+pub(crate) fn store(data: &Path, location: &Location, key_ring: &Path) -> anyhow::Result<()> {
     if !data.is_dir() {
         bail!("there is no folder {}", data.display());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let installation =
-        Installation::open(data, location, &Options::default(), &mut Metrics::new(), &runtime)?;
+        Installation::open(data, location, key_ring, &Options::default(), &mut Metrics::new(), &runtime)?;
     let report = runtime.block_on(examine(&installation))?;
     let report =
         Report { problems: [installation.store.engine_problems()?, report.problems].concat(), ..report };

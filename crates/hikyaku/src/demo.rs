@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use crate::bounds::Bounds;
 use crate::listen::{Door, Listeners, Manner};
 use crate::make::password;
-use crate::services::{COMPONENTS, Installation};
+use crate::services::{COMPONENTS, Installation, usual_key_ring};
 use crate::settings::ResolverSettings;
 
 #[derive(clap::Args)]
@@ -161,6 +161,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         lock,
         &arguments.data,
         &location,
+        &usual_key_ring(&arguments.data),
         &Options::default(),
         &mut metrics,
         &runtime,

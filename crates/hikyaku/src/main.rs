@@ -88,18 +88,19 @@ struct Place {
 }
 
 impl Place {
-    /// The data folder, and where the databases are.
-    fn find(self) -> anyhow::Result<(PathBuf, Location)> {
+    /// The data folder, where the databases are, and the key ring.
+    fn find(self) -> anyhow::Result<(PathBuf, Location, PathBuf)> {
         if let Some(config) = self.config {
             let (settings, _) = settings::load(&config)?;
-            return Ok((settings.data, settings.location));
+            return Ok((settings.data, settings.location, settings.key_ring));
         }
         let data = self.data.context("--data or --config is needed")?;
         let location = match self.postgres {
             Some(url) => Location::Postgres { url },
             None => Location::Folder(data.clone()),
         };
-        Ok((data, location))
+        let key_ring = services::usual_key_ring(&data);
+        Ok((data, location, key_ring))
     }
 }
 
@@ -137,8 +138,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(place) => migrate(place),
         Command::Check(Check::Config { file, json }) => check::config::run(&file, json),
         Command::Check(Check::Store(place)) => {
-            let (data, location) = place.find()?;
-            check::store(&data, &location)
+            let (data, location, key_ring) = place.find()?;
+            check::store(&data, &location, &key_ring)
         }
         Command::Check(Check::Spf(question)) => sender_check::check_spf(&question),
         Command::Check(Check::Message { file, question }) => sender_check::check_message(&file, &question),
@@ -152,7 +153,7 @@ fn start_log(format: Format, level: &str) -> anyhow::Result<()> {
 }
 
 fn migrate(place: Place) -> anyhow::Result<()> {
-    let (data, location) = place.find()?;
+    let (data, location, _) = place.find()?;
     let _lock = hikyaku_store::DataLock::take(&data)?;
     let done = Store::migrate(&location, &Options::default(), &services::COMPONENTS)?;
     for step in &done {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::search::Indexer;
-use hikyaku_mailstore::{MailboxId, account, deliver, entry, mailbox};
+use hikyaku_mailstore::{MailboxId, account, deliver, entry, mailbox, pack};
 use hikyaku_sign_in::Gate;
 use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock, TenantId};
@@ -43,6 +43,7 @@ pub(crate) async fn run(
             report("expired delivery keys", expire_keys(&store, shard).await);
             report("deleted mailboxes", purge(&store, shard).await);
             report("old expunges", forget_expunges(&store, shard).await);
+            report("packs with what was expunged", tidy_packs(&store, shard).await);
             report("the search index", search.round(shard, SystemClock.now()).await);
             report("dead content", sweep(&store, &content, shard).await);
         }
@@ -110,7 +111,10 @@ async fn remove_mail(store: &Store, home: AccountHome) -> Result<(), StoreError>
         })
     };
     while !step().await? {}
-    Ok(())
+    let forget = store.write(scope(home.shard), "queue.forget", move |tx| {
+        hikyaku_queue::forget_account(&mut tx.account(home.tenant, home.account))
+    });
+    forget.await
 }
 
 async fn trim(directory: &Directory) -> Result<(), StoreError> {
@@ -160,6 +164,26 @@ async fn forget_expunges(store: &Store, shard: ShardId) -> Result<(), StoreError
                 })
             };
             while !step().await? {}
+        }
+    }
+}
+
+/// What was expunged is not kept in packs.
+async fn tidy_packs(store: &Store, shard: ShardId) -> Result<(), StoreError> {
+    let mut last = None;
+    loop {
+        let found =
+            store.read(scope(shard), "mailstore.untidy_packs", move |tx| pack::untidy(tx, last)).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        last = found.last().copied();
+        for place in found {
+            let step = store.write(scope(shard), "mailstore.tidy_pack", move |tx| {
+                // Packs are the account's alone: nothing of its tenant's is touched.
+                pack::tidy(&mut tx.account(TenantId::PLATFORM, place.account), place.mailbox, place.last_uid)
+            });
+            step.await?;
         }
     }
 }

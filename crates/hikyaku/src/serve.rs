@@ -18,8 +18,14 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut metrics = Metrics::new();
-    let installation =
-        Installation::open(&settings.data, &settings.location, &settings.store, &mut metrics, &runtime)?;
+    let installation = Installation::open(
+        &settings.data,
+        &settings.location,
+        &settings.key_ring,
+        &settings.store,
+        &mut metrics,
+        &runtime,
+    )?;
     let directory = installation.directory(settings.passwords_at_once, settings.breached)?;
     let tls = certificates::by_name(&settings.certificates)?.map(TlsAcceptor::new).transpose()?;
     let fresh = tls.clone().map(|acceptor| Fresh::new(acceptor, &settings.certificates));

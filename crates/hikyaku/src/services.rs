@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
+use hikyaku_imap_server::{Bounds, Packer, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
@@ -24,6 +25,11 @@ pub(crate) const COMPONENTS: [&Component; 7] = [
     &hikyaku_queue::SCHEMA,
     &hikyaku_sign_in::SCHEMA,
 ];
+
+/// Where the key ring is unless the settings say it.
+pub(crate) fn usual_key_ring(data: &Path) -> PathBuf {
+    data.join("key-ring")
+}
 
 const MAINTENANCE: Actor = Actor::Service(Service::Maintenance);
 
@@ -48,12 +54,13 @@ impl Installation {
     pub(crate) fn open(
         data: &Path,
         location: &Location,
+        key_ring: &Path,
         options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
         let lock = DataLock::take(data)?;
-        Self::open_locked(lock, data, location, options, metrics, runtime)
+        Self::open_locked(lock, data, location, key_ring, options, metrics, runtime)
     }
 
     /// The same for a folder that is locked already.
@@ -61,12 +68,14 @@ impl Installation {
         lock: DataLock,
         data: &Path,
         location: &Location,
+        key_ring: &Path,
         options: &Options,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
         let store = Store::open(location, options, &COMPONENTS, metrics.of_crate("store"))?;
         let objects = Objects::folder(&data.join("objects"))?;
+        runtime.block_on(store.open_key_ring(key_ring, &SystemRandom))?;
         let (content, ids) = runtime.block_on(async {
             let content = Content::open(&store, objects, &SystemRandom).await?;
             let ids = rising_ids(&store).await?;
@@ -148,7 +157,11 @@ impl Installation {
     }
 
     /// What IMAP sessions work with.
+    /// Must be called inside the runtime: it starts the packing of mailboxes.
     pub(crate) fn imap(&self, directory: Arc<Directory>, gate: Arc<Gate>) -> hikyaku_imap_server::Services {
+        let (packer, packing) =
+            Packer::new(Arc::clone(&self.store), Arc::clone(&self.content), hikyaku_mailstore::pack::MOST);
+        tokio::spawn(packing);
         hikyaku_imap_server::Services {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
@@ -158,6 +171,8 @@ impl Installation {
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
+            versions: Arc::new(Versions::new(Bounds::default())),
+            packer,
         }
     }
 }

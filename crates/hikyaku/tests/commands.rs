@@ -142,10 +142,12 @@ fn installation(data: &Path) {
     admin(data, "domain create example.org --tenant acme", "").unwrap();
 }
 
+/// Nobody answers what the server asks the DNS.
 fn settings(folder: &Path, smtp: SocketAddr, imap: SocketAddr) -> String {
     format!(
         "host_name = 'mx.example'\ndata = '{}'\n[listen]\nsmtp = '{smtp}'\nimap = '{imap}'\n\
-         plain_sign_in_without_tls = true\n",
+         plain_sign_in_without_tls = true\n\
+         [resolver]\nservers = '127.0.0.1:1'\nbudget = '100ms'\n",
         folder.display(),
     )
 }
@@ -281,12 +283,14 @@ fn a_server_serves_what_its_file_says() {
     let app = app.lines().find_map(|line| line.strip_prefix("    ")).unwrap().to_owned();
     say(&mut sender, "RCPT TO:<ann@example.org>\r\n", "250 ");
     say(&mut sender, "DATA\r\n", "354 ");
-    say(&mut sender, "Subject: hello\r\n\r\nhi\r\n.\r\n", "250 ");
+    say(&mut sender, "From: a@client.example\r\n\r\nhi\r\n.\r\n", "250 ");
     let mut reader = connect(imap);
     say(&mut reader, "", "* OK");
     say(&mut reader, "x LOGIN ann@example.org wrong\r\n", "x NO");
     say(&mut reader, "a LOGIN ann@example.org \"a secret of ours\"\r\n", "a OK");
     say(&mut reader, "b SELECT INBOX\r\n", "b OK");
+    let header = say(&mut reader, "h FETCH 1 BODY[HEADER]\r\n", "h OK");
+    assert!(header.contains("Authentication-Results: mx.example;") && header.contains("dmarc=temperror"));
     assert!(say(&mut reader, "c FETCH 1 BODY[TEXT]\r\n", "c OK").contains("hi\r\n"));
 
     // SIGHUP reads certificates again; this server has none, and goes on.

@@ -16,8 +16,7 @@
 //! - each closure on the store is bounded: long work is done in steps, between which other
 //!   accounts have their turn.
 //!
-//! Known weakness: `\Recent` is never set; nothing is kept between commands but the view, so
-//! a client that asks for all flags of a large mailbox makes us read them all.
+//! Known weakness: `\Recent` is never set.
 //!
 //! [`View`]: hikyaku_imap_proto::View
 
@@ -27,10 +26,12 @@ mod history;
 mod mailboxes;
 mod matching;
 mod narrow;
+mod packs;
 mod selected;
 mod session;
 mod shell;
 mod threads;
+mod versions;
 mod wire;
 
 use std::sync::Arc;
@@ -42,6 +43,9 @@ use hikyaku_net::{Connection, TlsAcceptor};
 use hikyaku_sign_in::Gate;
 use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Random, RisingIds};
+
+pub use crate::packs::{Packer, pack_mailbox};
+pub use crate::versions::{Bounds, Versions};
 
 /// What sessions work with.
 #[derive(Clone)]
@@ -62,6 +66,10 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Random bits.
     pub random: Arc<dyn Random>,
+    /// Entries of large mailboxes in memory.
+    pub versions: Arc<Versions>,
+    /// Makes packs of what was listed without them.
+    pub packer: Packer,
 }
 
 /// When TLS begins on a listener.

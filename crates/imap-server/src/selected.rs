@@ -8,6 +8,7 @@
 //!   and nothing that is newer: so that modseq is what the client knows all of.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use hikyaku_imap_proto::response::{self, FetchWriter, StatusResponse};
 use hikyaku_imap_proto::table::Expunge;
@@ -17,6 +18,7 @@ use hikyaku_mailstore::{Entry, Flags, Keywords, Mailbox, MailboxId, mailbox};
 use hikyaku_store::{AccountTx, StoreError, Watch};
 
 use crate::session::{Failure, Session};
+use crate::versions::Version;
 
 /// Entries that one closure reads.
 pub(crate) const READ_STEP: u16 = 250;
@@ -56,47 +58,30 @@ pub(crate) struct Opened {
 /// Reads a mailbox into a view.
 pub(crate) async fn open(session: &Session<'_>, id: MailboxId, read_only: bool) -> Result<Opened, Failure> {
     let watch = session.services.store.hints().watch(session.account()?.home.account);
-    let found = session.read("imap.select", move |tx| mailbox::mailbox(tx, id)).await?;
-    let mailbox = found.ok_or_else(StatusResponse::no_such_mailbox)?;
-    let mut uids = Vec::with_capacity(mailbox.messages as usize);
-    let mut first_unseen = None;
+    let found = session.services.versions.current(session, id).await?;
+    let (mailbox, version) = found.ok_or_else(StatusResponse::no_such_mailbox)?;
+    let first_unseen = version.entries().find(|entry| !entry.flags.has(Flags::SEEN));
+    let first_unseen = first_unseen.and_then(|entry| Uid::new(entry.uid));
     let mut words = BTreeSet::new();
-    let mut last = 0;
-    loop {
-        let step = entries(session, id, last).await?;
-        let is_last = step.len() < usize::from(READ_STEP);
-        for entry in &step {
-            last = entry.uid;
-            uids.extend(Uid::new(entry.uid));
-            if first_unseen.is_none() && !entry.flags.has(Flags::SEEN) {
-                first_unseen = Uid::new(entry.uid);
-            }
-            if words.len() < MOST_KEYWORDS {
-                words.extend(entry.keywords.iter().map(str::to_owned));
-            }
-        }
-        if is_last {
-            break;
+    for word in version.entries().flat_map(|entry| entry.keywords.iter()) {
+        if words.len() < MOST_KEYWORDS && !words.contains(word) {
+            words.insert(word.to_owned());
         }
     }
     let selected = Selected {
         id,
         read_only,
-        view: uids.into_iter().collect(),
+        view: version.entries().filter_map(|entry| Uid::new(entry.uid)).collect(),
         watch,
         modseq: mailbox.modseq,
         whole: mailbox.modseq,
-        next_uid: mailbox.uidnext.max(last + 1),
+        next_uid: version.next_uid(),
         told: HashMap::new(),
         keywords: words,
         has_vanished: false,
         saved: UidSet::new(),
     };
     Ok(Opened { selected, mailbox, first_unseen })
-}
-
-async fn entries(session: &Session<'_>, id: MailboxId, after: u32) -> Result<Vec<Entry>, Failure> {
-    session.read("imap.entries", move |tx| entry::entries(tx, id, after, READ_STEP)).await
 }
 
 impl Selected {
@@ -158,23 +143,20 @@ pub(crate) fn mod_seq(modseq: i64) -> Option<ModSeq> {
     u64::try_from(modseq).ok().and_then(ModSeq::new)
 }
 
-/// What happened in the open mailbox since it was last told.
-struct News {
-    mailbox: Mailbox,
-    arrived: Vec<Entry>,
-    changed: Vec<Entry>,
-    expunged: Vec<Point>,
+/// What happened in a mailbox since some modseq: up to that of its row, and nothing newer.
+pub(crate) struct News {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) arrived: Vec<Entry>,
+    pub(crate) changed: Vec<Entry>,
+    pub(crate) expunged: Vec<Point>,
 }
 
 /// Tells the client what changed in the open mailbox. False if the mailbox is gone.
 pub(crate) async fn sync(session: &mut Session<'_>, expunge: Expunge) -> Result<bool, Failure> {
     let Some(selected) = &session.selected else { return Ok(true) };
     let (id, modseq, next_uid) = (selected.id, selected.modseq, selected.next_uid);
-    let Some(mut news) = session.read("imap.sync", move |tx| look(tx, id, modseq, next_uid)).await? else {
-        return Ok(false);
-    };
+    let Some(news) = news(session, id, modseq, next_uid).await? else { return Ok(false) };
     if news.mailbox.modseq != modseq {
-        read_on(session, &mut news).await?;
         tell(session, &news);
     }
     if expunge == Expunge::May {
@@ -182,6 +164,22 @@ pub(crate) async fn sync(session: &mut Session<'_>, expunge: Expunge) -> Result<
     }
     session.wire.relieve().await?;
     Ok(true)
+}
+
+/// What happened after this modseq; arrivals are those from `next_uid` on. `None` if the
+/// mailbox is gone.
+pub(crate) async fn news(
+    session: &Session<'_>,
+    id: MailboxId,
+    modseq: i64,
+    next_uid: u32,
+) -> Result<Option<News>, Failure> {
+    let found = session.read("imap.sync", move |tx| look(tx, id, modseq, next_uid)).await?;
+    let Some(mut news) = found else { return Ok(None) };
+    if news.mailbox.modseq != modseq {
+        read_on(session, &mut news).await?;
+    }
+    Ok(Some(news))
 }
 
 /// The row, and the first step of what is new; most often that is all.
@@ -326,19 +324,44 @@ pub(crate) fn to_store(flags: &[Flag]) -> (Flags, Keywords) {
     (bits, Keywords::new(words))
 }
 
-/// Reads the entries of a set in steps.
+/// Reads the entries of a set in steps: many from the mailbox's version, few from the store.
 pub(crate) struct Reader {
     id: MailboxId,
     left: UidSet,
+    source: Source,
+}
+
+enum Source {
+    Unknown,
+    Store,
+    /// With the UID from which on is to be read; `None` at the end.
+    Version(Arc<Version>, Option<u32>),
 }
 
 impl Reader {
     pub(crate) fn new(id: MailboxId, uids: UidSet) -> Self {
-        Self { id, left: uids }
+        Self { id, left: uids, source: Source::Unknown }
     }
 
     /// The next entries; what is gone is left out. `None` at the end.
     pub(crate) async fn step(&mut self, session: &Session<'_>) -> Result<Option<Vec<Entry>>, Failure> {
+        if matches!(self.source, Source::Unknown) {
+            let versions = &session.services.versions;
+            self.source = if !versions.keeps(self.left.len()) {
+                Source::Store
+            } else if let Some((_, version)) = versions.current(session, self.id).await? {
+                Source::Version(version, Some(0))
+            } else {
+                return Ok(None);
+            };
+        }
+        match &mut self.source {
+            Source::Version(version, next) => Ok(of_version(version, next, &self.left)),
+            Source::Unknown | Source::Store => self.of_store(session).await,
+        }
+    }
+
+    async fn of_store(&mut self, session: &Session<'_>) -> Result<Option<Vec<Entry>>, Failure> {
         let runs: Vec<(u32, u32)> = self
             .left
             .ranges()
@@ -355,6 +378,14 @@ impl Reader {
         }
         Ok(Some(entries))
     }
+}
+
+/// Those of the next entries that are wanted, which may be none.
+fn of_version(version: &Version, next: &mut Option<u32>, wanted: &UidSet) -> Option<Vec<Entry>> {
+    let some = version.some_from((*next)?);
+    *next = some.last()?.uid.checked_add(1);
+    let is_wanted = |entry: &&Entry| Uid::new(entry.uid).is_some_and(|uid| wanted.contains(uid));
+    Some(some.iter().filter(is_wanted).cloned().collect())
 }
 
 fn read_runs(tx: &mut AccountTx<'_>, id: MailboxId, runs: &[(u32, u32)]) -> Result<Vec<Entry>, StoreError> {

@@ -3,6 +3,7 @@
 use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError, TenantTx};
 use hikyaku_types::Timestamp;
 
+use crate::import;
 use crate::mailbox::{self, MailboxError, MailboxId, Role};
 use crate::search;
 use crate::usage::{Quota, Room};
@@ -112,7 +113,7 @@ pub fn remove(tx: &mut AccountTx<'_>, now: Timestamp) -> Result<bool, StoreError
         mailbox::empty(tx, MailboxId::from_i64(id), now)?;
         return Ok(false);
     }
-    if tx.execute(FORGET_THREADS, &[])? > 0 {
+    if tx.execute(FORGET_THREADS, &[])? > 0 || import::forget(tx)? {
         return Ok(false);
     }
     tx.execute(REMOVE_ROOT, &[])?;

@@ -43,6 +43,14 @@ const EMAILS: AccountSql = AccountSql::new(
      HAVING m.entries IS NULL OR m.entries <> count(*) LIMIT 100",
 );
 
+const PACKS: AccountSql = AccountSql::new(
+    "SELECT p.mailbox, p.last_uid FROM pack p
+     LEFT JOIN pack_bytes b ON b.account = $1 AND b.mailbox = p.mailbox AND b.last_uid = p.last_uid
+     LEFT JOIN pack o ON o.account = $1 AND o.mailbox = p.mailbox AND o.last_uid > p.last_uid
+        AND o.first_uid <= p.last_uid
+     WHERE p.account = $1 AND (b.last_uid IS NULL OR o.last_uid IS NOT NULL OR p.first_uid > p.last_uid) LIMIT 100",
+);
+
 /// Compares the counts of an account with its rows.
 ///
 /// # Errors
@@ -95,6 +103,9 @@ pub fn check_account(tx: &mut AccountTx<'_>) -> Result<Vec<Problem>, StoreError>
             -1 => format!("{counted} entries name email {id}, which is not there"),
             _ => format!("email {id} keeps {kept} entries, rows say {counted}"),
         });
+    }
+    for (mailbox, uid) in tx.rows(PACKS, &[], |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)))? {
+        complain(format!("mailbox {mailbox} has a pack up to {uid} without bytes, or in the way of another"));
     }
     Ok(problems)
 }

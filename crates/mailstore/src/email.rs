@@ -153,6 +153,16 @@ pub fn append(
     tx: &mut AccountTx<'_>,
     mailbox: MailboxId,
     messages: &[AppendedEmail],
+    limits: (Quota, Quota),
+    now: Timestamp,
+) -> Result<(u32, Vec<u32>), AppendError> {
+    append_all(tx, mailbox, &Vec::from_iter(messages), limits, now)
+}
+
+pub(crate) fn append_all(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    messages: &[&AppendedEmail],
     (quota, pool): (Quota, Quota),
     now: Timestamp,
 ) -> Result<(u32, Vec<u32>), AppendError> {

@@ -13,6 +13,7 @@ use crate::deliver::signed;
 use crate::email::{self, NewEmail};
 use crate::flags::{Change, Flags, Keywords};
 use crate::mailbox::{MailboxId, next_modseq};
+use crate::pack;
 use crate::search;
 use crate::usage::{self, Quota, QuotaError};
 
@@ -526,6 +527,7 @@ fn remove(
         let params =
             [mailbox.into(), signed(gone.len() as u64).into(), unseen.into(), bytes.into(), modseq.into()];
         tx.execute(COUNT_GONE, &params)?;
+        pack::expunged(tx, mailbox, gone.iter().map(|row| row.uid))?;
     }
     Ok(gone)
 }

@@ -26,8 +26,10 @@ pub mod deliver;
 pub mod email;
 pub mod entry;
 pub mod flags;
+pub mod import;
 mod keys;
 pub mod mailbox;
+pub mod pack;
 mod prelude;
 mod schema;
 pub mod search;
@@ -41,6 +43,7 @@ pub use deliver::{
 pub use email::{AppendError, AppendedEmail, Email, append};
 pub use entry::{CopyError, Entry};
 pub use flags::{Change, Flags, Keywords};
+pub use import::{ImportError, ImportKey};
 pub use keys::KeyCleaner;
 pub use mailbox::{Mailbox, MailboxError, MailboxId, MailboxPath, Role};
 pub use prelude::Prelude;

@@ -11,7 +11,7 @@
 use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
-use crate::{entry, search};
+use crate::{entry, pack, search};
 
 /// A mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -286,6 +286,19 @@ pub fn create(tx: &mut AccountTx<'_>, path: &MailboxPath, role: Role) -> Result<
     mailbox(tx, id)?.ok_or(MailboxError::NotFound)
 }
 
+/// The mailbox of this path. It and those above it are made, and subscribed, if they are
+/// missing. The caller has the account's lock.
+pub(crate) fn find_or_create(tx: &mut AccountTx<'_>, path: &MailboxPath) -> Result<MailboxId, MailboxError> {
+    let mut at = MailboxId::ROOT;
+    for level in &path.0 {
+        at = match child(tx, at, level)? {
+            Some(id) => id,
+            None => insert(tx, at, level, Role::None, true)?,
+        };
+    }
+    Ok(at)
+}
+
 /// Has the account a mailbox with this role?
 ///
 /// # Errors
@@ -436,6 +449,9 @@ pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Re
     }
     // Nobody will ask for tombstones of a mailbox that is gone.
     if tx.execute(FORGET_TOMBSTONES, &[id.into()])? > 0 {
+        return Ok(false);
+    }
+    if !pack::forget(tx, id)? {
         return Ok(false);
     }
     search::forget_mailbox(tx, id)?;

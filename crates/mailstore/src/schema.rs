@@ -118,5 +118,46 @@ pub const SCHEMA: Component = Component {
             postgres: "",
             tables: &[],
         },
+        Migration {
+            number: 3,
+            name: "what was imported",
+            sql: "
+            CREATE TABLE imported (
+                account {int} NOT NULL,
+                key {blob} NOT NULL,
+                at {int} NOT NULL,
+                PRIMARY KEY (account, key)
+            ) {clustered};
+        ",
+            postgres: "",
+            tables: &[("imported", By::Account)],
+        },
+        Migration {
+            number: 4,
+            name: "packs: what lists tell of messages",
+            // Bytes are apart, so that an expunge rewrites a narrow row.
+            sql: "
+            CREATE TABLE pack (
+                account {int} NOT NULL,
+                mailbox {int} NOT NULL,
+                last_uid {int} NOT NULL,
+                first_uid {int} NOT NULL,
+                version {int} NOT NULL,
+                gone {int} NOT NULL,
+                PRIMARY KEY (account, mailbox, last_uid)
+            ) {clustered};
+            CREATE INDEX pack_untidy ON pack (account, mailbox, last_uid) WHERE gone > 0;
+            CREATE TABLE pack_bytes (
+                account {int} NOT NULL,
+                mailbox {int} NOT NULL,
+                last_uid {int} NOT NULL,
+                bytes {blob} NOT NULL,
+                PRIMARY KEY (account, mailbox, last_uid)
+            ) {clustered};
+        ",
+            // Compressed already: the server need not try again.
+            postgres: "ALTER TABLE pack_bytes ALTER COLUMN bytes SET STORAGE EXTERNAL",
+            tables: &[("pack", By::Account), ("pack_bytes", By::Account)],
+        },
     ],
 };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hikyaku_mailstore::{
     Change, CopyError, DeliverError, Delivery, Entry, Flags, IfFull, Keywords, MailboxError, MailboxId,
-    MailboxPath, Outcome, Quota, QuotaError, Role, check, deliver, entry, mailbox,
+    MailboxPath, Outcome, Quota, QuotaError, Role, Target, check, deliver, entry, mailbox,
 };
 use hikyaku_store::{AccountHome, Location, Options, Scope, Sql, Store, StoreError};
 use hikyaku_testkit::pgproxy::{PgProxy, connect, somebody_waits_for_a_lock};
@@ -738,7 +738,7 @@ fn a_delivery_into_a_mailbox_that_is_deleted() {
         let path = MailboxPath::new(["Shop"]).unwrap();
         let shop = rig.mail.write_as(home, move |tx| mailbox::create(tx, &path, Role::None)).unwrap().id;
         let mut delivery = rig.mail.delivery(&content("new", 3_000), &[home]);
-        delivery.parts[0].recipients[0].target = hikyaku_mailstore::Target::Mailbox(shop);
+        delivery.parts[0].recipients[0].target = Target::Mailbox(shop);
         let calls = [Call::Deliver(delivery), Call::DeleteMailbox(home, shop)];
         let now = rig.mail.clock.advance(Duration::from_millis(1));
         let holds = move |rig: &Rig, answers: Answers| {

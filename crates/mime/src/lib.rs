@@ -35,6 +35,7 @@ pub mod fields;
 pub mod fold;
 pub mod header;
 pub mod hops;
+pub mod report;
 pub mod search;
 pub mod section;
 mod span;

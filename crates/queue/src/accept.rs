@@ -1,7 +1,9 @@
 //! A message accepted for mailboxes of ours and for recipients elsewhere, in one transaction.
 //!
 //! Rows are locked in one order: the keys of recipients elsewhere, then what a delivery
-//! locks (accounts, content, usage), then the sender's counter.
+//! locks (accounts, content, usage), then the sender's counter; then the same for the report,
+//! which is a message of its own. Two that report to each other's accounts at one moment can
+//! meet on PostgreSQL; the store runs one of them again.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +25,8 @@ pub struct Acceptance {
     pub outgoing: Vec<Outgoing>,
     /// Who sends it, if an account of ours does.
     pub sending: Option<Sending>,
+    /// What tells the sender of it, unless nobody gets anything new.
+    pub report: Option<Box<Acceptance>>,
 }
 
 /// What became of a recipient elsewhere.
@@ -74,7 +78,7 @@ impl From<StoreError> for AcceptError {
 /// # Errors
 /// [`AcceptError`]: then nobody got it and nothing waits.
 pub fn accept(tx: &mut ServiceTx<'_>, acceptance: &Acceptance) -> Result<Accepted, AcceptError> {
-    let Acceptance { delivery, outgoing, sending } = acceptance;
+    let Acceptance { delivery, outgoing, sending, report } = acceptance;
     let now = delivery.received_at;
     let queued = claim_all(tx, outgoing, now)?;
     let mut rows: BTreeMap<TenantId, u32> = BTreeMap::new();
@@ -102,14 +106,21 @@ pub fn accept(tx: &mut ServiceTx<'_>, acceptance: &Acceptance) -> Result<Accepte
         }
         write_trace(tx, delivery, one, queued, size)?;
     }
-    if let Some(sending) = sending
-        && (outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_)))
-            || queued.iter().flatten().any(is_new))
-        && let Some(reached) = limit::count(&mut tx.account(sending.tenant, sending.account), sending, now)?
-    {
-        return Err(reached.into());
+    let is_anything_new = queued.iter().flatten().any(is_new)
+        || outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_)));
+    if is_anything_new {
+        count_sent(tx, sending.as_ref(), now)?;
+        if let Some(report) = report {
+            accept(tx, report)?;
+        }
     }
     Ok(Accepted { outcomes, queued })
+}
+
+fn count_sent(tx: &mut ServiceTx<'_>, sending: Option<&Sending>, now: Timestamp) -> Result<(), AcceptError> {
+    let Some(sending) = sending else { return Ok(()) };
+    let mut account = tx.account(sending.tenant, sending.account);
+    limit::count(&mut account, sending, now)?.map_or(Ok(()), |reached| Err(reached.into()))
 }
 
 fn is_new(queued: &Queued) -> bool {

@@ -36,7 +36,7 @@ mod schema;
 pub use accept::{AcceptError, Acceptance, Accepted, Queued, accept};
 pub use administration::{Administration, QueueError};
 pub use change::{Deed, LogLine, last_id};
-pub use limit::{LimitReached, SendLimits, Sending, Window};
+pub use limit::{LimitReached, SendLimits, Sending, Window, forget_account};
 pub use list::{Filter, Item, ItemRecipient, Page, State};
 pub use outgoing::{Kind, MOST_RECIPIENTS, Outgoing, OutgoingRecipient};
 pub use schema::SCHEMA;

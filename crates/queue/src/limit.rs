@@ -80,6 +80,16 @@ const COUNT: AccountSql = AccountSql::new(
 const IN_DAY: AccountSql =
     AccountSql::new("SELECT CASE WHEN day_from <= $2 THEN 0 ELSE in_day END FROM sent WHERE account = $1");
 
+const FORGET: AccountSql = AccountSql::new("DELETE FROM sent WHERE account = $1");
+
+/// Forgets how much an account has sent: it is removed for good.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn forget_account(tx: &mut AccountTx<'_>) -> Result<(), StoreError> {
+    tx.execute(FORGET, &[]).map(drop)
+}
+
 /// Counts what is sent, unless that breaks a limit; then says which.
 pub(crate) fn count(
     tx: &mut AccountTx<'_>,

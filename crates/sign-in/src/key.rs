@@ -7,10 +7,8 @@
 use std::time::Duration;
 
 use hikyaku_access::facts::Tag;
-use hikyaku_store::{Scope, Store, StoreError, platform_secret};
+use hikyaku_store::{Store, StoreError, platform_secret};
 use hikyaku_types::{Random, Timestamp};
-
-use crate::PLATFORM;
 
 /// How long equal passwords have equal tags.
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
@@ -21,11 +19,7 @@ pub(crate) struct Key([u8; 32]);
 impl Key {
     /// The platform's, made when it is first asked for.
     pub(crate) async fn open(store: &Store, random: &dyn Random) -> Result<Self, StoreError> {
-        let mut fresh = [0; 32];
-        random.fill(&mut fresh);
-        let scope = Scope::control(&PLATFORM).map_err(|_| StoreError::Closed)?;
-        let secret =
-            store.write(scope, "sign-in.key", move |tx| platform_secret(tx, "sign-in", &fresh)).await?;
+        let secret = platform_secret(store, "sign-in", random).await?;
         Ok(Self(blake3::derive_key("hikyaku 2026-11-24 sign-in tags and names", &secret)))
     }
 

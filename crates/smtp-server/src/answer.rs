@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_access::facts as access;
-use hikyaku_directory::{Account, Directory, Recipients, Resolution, SignInError};
+use hikyaku_directory::{Account, Directory, ForgedMailPolicy, Recipients, Resolution, SignInError};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
+use hikyaku_sender_auth::policy::Policy;
 use hikyaku_sign_in::{Gate, Offer};
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
 use hikyaku_smtp_proto::{Answer, Listener, Reply};
 use hikyaku_store::{Scope, Store, StoreError};
-use hikyaku_types::{Actor, Address, Service, Timestamp};
+use hikyaku_types::{Actor, Address, Domain, LocalPart, Service, Timestamp};
 
+use crate::judge;
 use crate::leaving::Leaving;
 use crate::receive::Accepted;
 
@@ -149,7 +151,16 @@ pub(crate) async fn recipients(
         }
     };
     match resolution.map_err(|error| cannot_ask(&error))? {
-        Resolution::Recipients(recipients) => Ok(found(recipients, address, of)),
+        Resolution::Recipients(recipients) => {
+            // `<Postmaster>` is the postmaster of our own name.
+            let named = address.clone().or_else(|| postmaster_of(&settings.host_name));
+            let wish = match &named {
+                Some(named) => directory.forged_mail(named).await.map_err(|error| cannot_ask(&error))?,
+                None => ForgedMailPolicy::default(),
+            };
+            let policy = Arc::new(judge::policy_of(&wish));
+            Ok(found(recipients, address.as_ref(), named.as_ref(), of, &policy))
+        }
         // What would be refused for good later must not be lost now: it waits where it is.
         Resolution::Suspended => Err(Reply::mailbox_unavailable()),
         Resolution::NoMailbox => Err(Reply::mailbox_unknown()),
@@ -164,18 +175,29 @@ pub(crate) async fn recipients(
     }
 }
 
-fn found(recipients: Recipients, address: Option<Address>, of: usize) -> Found {
+fn postmaster_of(host_name: &Domain) -> Option<Address> {
+    Some(Address { local_part: LocalPart::parse("postmaster").ok()?, domain: host_name.clone() })
+}
+
+/// `address` is what the client wrote, `via` what that means.
+fn found(
+    recipients: Recipients,
+    address: Option<&Address>,
+    via: Option<&Address>,
+    of: usize,
+    policy: &Arc<Policy>,
+) -> Found {
     let Recipients { tenant, accounts, forwards } = recipients;
     let accepted = |account: Arc<Account>| {
-        let address = address.clone().unwrap_or_else(|| account.address().clone());
-        Accepted { of, account, address, policy: Arc::default() }
+        let address = address.unwrap_or_else(|| account.address()).clone();
+        Accepted { of, account, address, policy: Arc::clone(policy) }
     };
     let leaving = |to: Address| Leaving {
         of,
         tenant: Arc::clone(&tenant),
-        via: address.clone(),
+        via: via.cloned(),
         to,
-        policy: Arc::default(),
+        policy: Arc::clone(policy),
     };
     Found {
         accounts: accounts.into_iter().map(accepted).collect(),

@@ -23,10 +23,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku_directory::{ForgedMail, ForgedMailPolicy};
 use hikyaku_mime::Header;
 use hikyaku_sender_auth::dns::Resolver;
-use hikyaku_sender_auth::policy::{self, Action, Policy, Reason, Verdict};
-use hikyaku_sender_auth::{Client, Message, Results, authres, check, dmarc};
+use hikyaku_sender_auth::policy::{self, Action, Forwarders, Mode, Policy, Reason, Verdict};
+use hikyaku_sender_auth::{Client, Message, Name, Results, authres, check, dmarc};
 use hikyaku_smtp_proto::{Envelope, Listener, Reply, Settings};
 use hikyaku_types::{Clock, Domain, Timestamp};
 use tokio::runtime::Handle;
@@ -110,6 +111,17 @@ pub(crate) struct Case<'c> {
     /// Those elsewhere.
     pub(crate) leaving: &'c [Leaving],
     pub(crate) content: &'c Arc<Vec<u8>>,
+}
+
+/// A tenant's wish in the words of the checks.
+pub(crate) fn policy_of(wish: &ForgedMailPolicy) -> Policy {
+    let mode = match wish.mode {
+        ForgedMail::Obey => Mode::Obey,
+        ForgedMail::Stamp => Mode::StampOnly,
+        ForgedMail::Ignore => Mode::Ignore,
+    };
+    let domains = wish.forwarder_domains.iter().filter_map(|domain| Name::parse(domain.as_str())).collect();
+    Policy { mode, forwarders: Forwarders { domains, networks: wish.forwarder_networks.clone() } }
 }
 
 /// Who sent it, and may it go on? The error is the reply that refuses it.

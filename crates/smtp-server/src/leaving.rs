@@ -75,7 +75,7 @@ fn one(
     let recipient = |leaving: &&Leaving| OutgoingRecipient {
         id: TraceId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
         address: leaving.to.clone(),
-        notify: notify(message, leaving, group.len()),
+        notify: notify(message, leaving),
         original_recipient: original_recipient(message, leaving),
         key: Some(DeliveryKey::elsewhere(&reverse_path, leaving.tenant.id, &leaving.to, hash)),
     };
@@ -93,17 +93,16 @@ fn one(
     })
 }
 
-/// An address that leads to one other hands on what its sender wants to hear; of one that
-/// leads to many, nobody can say that it was delivered (RFC 3461 section 5.2.7).
-fn notify(message: &Message<'_>, leaving: &Leaving, count: usize) -> Option<Notify> {
+/// An address that leads to one other hands on what its sender wants to hear. Of one that
+/// leads to several the sender hears that it was expanded, and of no success of theirs (RFC
+/// 3461 section 5.2.7).
+fn notify(message: &Message<'_>, leaving: &Leaving) -> Option<Notify> {
     let notify = message.envelope.recipients.get(leaving.of)?.params.notify?;
+    let accounts = message.recipients.iter().filter(|one| one.of == leaving.of).count();
+    let is_alone = accounts + message.leaving.iter().filter(|one| one.of == leaving.of).count() == 1;
     match notify {
-        Notify::On { failure: false, delay: false, .. } if count > 1 && leaving.via.is_some() => {
-            Some(Notify::Never)
-        }
-        Notify::On { failure, delay, .. } if count > 1 && leaving.via.is_some() => {
-            Some(Notify::On { success: false, failure, delay })
-        }
+        Notify::On { success: true, failure: false, delay: false } if !is_alone => Some(Notify::Never),
+        Notify::On { failure, delay, .. } if !is_alone => Some(Notify::On { success: false, failure, delay }),
         notify => Some(notify),
     }
 }

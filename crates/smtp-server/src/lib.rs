@@ -33,6 +33,7 @@ mod metrics;
 mod pool;
 mod receive;
 mod refusals;
+mod report;
 mod scram;
 mod shell;
 mod submission;
@@ -100,8 +101,9 @@ pub fn settings(host_name: Domain, listener: Listener, has_tls: bool) -> Setting
         scram: false,
         chunking: true,
         binary_mime: true,
-        // Nobody is told of a delivery yet, so nothing is promised (RFC 3461 section 4).
-        dsn: false,
+        // Of a recipient whose mailbox is full nothing can be told, and in LMTP that does not
+        // refuse the others.
+        dsn: listener != Listener::Lmtp,
         limits: true,
         require_tls: true,
     };

@@ -23,6 +23,7 @@ use hikyaku_types::{
 use crate::Services;
 use crate::judge::Judged;
 use crate::leaving::{self, Leaving};
+use crate::report::report;
 
 /// A recipient that RCPT accepted.
 #[derive(Debug, Clone)]
@@ -149,14 +150,16 @@ pub(crate) async fn receive(
     let of_accounts = message.recipients.first().map(|first| first.account.home.shard);
     let elsewhere = || message.leaving.first().map(|first| first.tenant.fields.shard());
     let shard = of_accounts.or_else(elsewhere).ok_or(ReceiveError::NoRecipient)?;
+    let report = report(services, message, content, now).await?.map(Box::new);
     let mut share = true;
     // The twin of a content can die between look and commit; then it is stored anew.
     loop {
         let delivery = prepare(services, message, &content.bytes, &facts, share, now).await?;
         let outgoing = leaving::outgoing(services, message, &facts.hash, now);
-        let acceptance = Acceptance { delivery, outgoing, sending: leaving::sending(message) };
+        let (sending, report) = (leaving::sending(message), report.clone());
+        let acceptance = Acceptance { delivery, outgoing, sending, report };
         let whose = Whose::of(&acceptance);
-        let keys = keys_of(&acceptance).map(|key| (shard, key)).collect();
+        let keys = keys_of(&acceptance).into_iter().map(|key| (shard, key)).collect();
         match commit(services, shard, acceptance).await {
             Ok(accepted) => return whose.done(accepted, keys),
             Err(AcceptError::Deliver(DeliverError::TwinGone(_))) if share => share = false,
@@ -274,7 +277,7 @@ async fn prepare(
 }
 
 /// A tenant's part of the message, without recipients.
-async fn new_part(
+pub(crate) async fn new_part(
     services: &Services,
     tenant: TenantId,
     shard: ShardId,
@@ -352,10 +355,12 @@ pub(crate) fn reverse_path(envelope: &Envelope) -> String {
     envelope.reverse_path.to_string().trim_start_matches('<').trim_end_matches('>').to_owned()
 }
 
-fn keys_of(acceptance: &Acceptance) -> impl Iterator<Item = DeliveryKey> {
+fn keys_of(acceptance: &Acceptance) -> Vec<DeliveryKey> {
     let delivered = acceptance.delivery.parts.iter().flat_map(|part| &part.recipients);
     let queued = acceptance.outgoing.iter().flat_map(|outgoing| &outgoing.recipients);
-    delivered.filter_map(|recipient| recipient.key).chain(queued.filter_map(|recipient| recipient.key))
+    let of_report = acceptance.report.as_deref().map(keys_of).unwrap_or_default();
+    let keys = delivered.filter_map(|recipient| recipient.key);
+    keys.chain(queued.filter_map(|recipient| recipient.key)).chain(of_report).collect()
 }
 
 fn trace_of(outcome: &Outcome) -> Option<TraceId> {

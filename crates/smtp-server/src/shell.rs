@@ -526,7 +526,8 @@ impl Shell<'_> {
         match received {
             Ok(Ok(done)) => {
                 tracing::info!(session = self.number, trace = %done.trace, peer = %self.origin.peer,
-                    recipients = recipients.accounts.len(), elsewhere = recipients.leaving.len(), size = envelope.content.size_bytes, "accepted");
+                    recipients = recipients.accounts.len(), elsewhere = recipients.leaving.len(),
+                    size = envelope.content.size_bytes, "accepted");
                 self.unconfirmed.extend(&done.keys);
                 Ok(done)
             }

@@ -26,10 +26,11 @@ use std::time::Duration;
 
 use hikyaku_types::{Actor, ContentId, Random, Service, ShardId, TenantId, Timestamp};
 
+use crate::key_ring::platform_secret;
 use crate::migrate::{By, Component, Migration};
 use crate::objects::{ObjectKey, Objects, ObjectsError};
 use crate::scope::{Database, Scope};
-use crate::tx::{ControlTx, ServiceTx, TenantTx};
+use crate::tx::{ServiceTx, TenantTx};
 use crate::{Sql, Store, StoreError, TenantSql};
 
 /// Content from this size on (as received) is shared within its tenant.
@@ -185,17 +186,12 @@ pub struct Content {
 
 impl Content {
     /// Content over these objects. The hash key is made at the first start and kept in the
-    /// control database, so that all nodes agree.
+    /// control database, so that all nodes agree; so the key ring must be open.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn open(store: &Store, objects: Objects, random: &dyn Random) -> Result<Self, StoreError> {
-        let mut fresh = [0u8; 32];
-        random.fill(&mut fresh);
-        let actor = Actor::Service(Service::Maintenance);
-        let scope = Scope::control(&actor).expect("services operate");
-        let key = store.write(scope, "content.key", move |tx| platform_secret(tx, "content", &fresh)).await?;
-        Ok(Self { objects, key })
+        Ok(Self { objects, key: platform_secret(store, "content", random).await? })
     }
 
     /// The objects beneath.
@@ -327,19 +323,6 @@ async fn has_twin(
     Ok(twin.await?.is_some())
 }
 
-/// A secret of the platform by its name, made from `fresh` if it is not there yet.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn platform_secret(tx: &mut ControlTx<'_>, name: &str, fresh: &[u8; 32]) -> Result<[u8; 32], StoreError> {
-    const MAKE: Sql =
-        Sql::new("INSERT INTO secret (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
-    const GET: Sql = Sql::new("SELECT value FROM secret WHERE name = $1");
-    tx.execute(MAKE, &[name.into(), fresh.into()])?;
-    let secret = tx.row(GET, &[name.into()], |row| row.get(0))?;
-    secret.ok_or_else(|| StoreError::Failed { label: "store.secret", cause: "it was not kept".into() })
-}
-
 /// Names prepared content in a transaction, with `refs` references to it. `id` is used if a
 /// new row is made.
 ///
@@ -437,7 +420,7 @@ fn remove(tx: &mut ServiceTx<'_>, ids: &[ContentId]) -> Result<(), StoreError> {
 }
 
 /// The stored form of content.
-fn encode(bytes: &[u8]) -> Vec<u8> {
+pub fn encode(bytes: &[u8]) -> Vec<u8> {
     thread_local! {
         static COMPRESSOR: RefCell<zstd::bulk::Compressor<'static>> = RefCell::new({
             let mut compressor = zstd::bulk::Compressor::new(LEVEL).expect("the level is one of zstd's");

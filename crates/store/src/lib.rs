@@ -27,6 +27,7 @@ mod fair;
 mod folder;
 mod hints;
 mod job;
+mod key_ring;
 mod lock;
 mod metrics;
 mod migrate;
@@ -41,11 +42,12 @@ mod value;
 
 pub use content::{
     Attached, Content, ContentError, DEDUP_FROM, INLINE_UP_TO, Placement, Prepared, SCHEMA as CONTENT_SCHEMA,
-    attach, decode, placement, platform_secret, release, share,
+    attach, decode, encode, placement, release, share,
 };
 pub use dialect::Dialect;
 pub use error::{NotFound, StoreError};
 pub use hints::{Hint, Hints, Watch};
+pub use key_ring::{KeyId, KeyRingError, platform_secret};
 pub use lock::{DataLock, LockError};
 pub use migrate::{Applied, By, Component, MigrateError, Migration};
 pub use objects::{ObjectKey, Objects, ObjectsError};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use hikyaku_types::ShardId;
@@ -11,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::fair::Refused;
 use crate::hints::Hints;
 use crate::job::{Access, Call, Waiting};
+use crate::key_ring::KeyRing;
 use crate::metrics::DatabaseMetrics;
 use crate::migrate::{self, Applied, Component, Mode};
 use crate::postgres::Postgres;
@@ -75,6 +77,8 @@ pub struct Store {
     engines: BTreeMap<Database, Engine>,
     hints: Hints,
     location: Location,
+    /// Once it is open.
+    ring: OnceLock<KeyRing>,
 }
 
 fn databases(options: &Options) -> Vec<Database> {
@@ -147,7 +151,16 @@ impl Store {
             };
             engines.insert(database, engine);
         }
-        Ok(Self { engines, hints, location: location.clone() })
+        Ok(Self { engines, hints, location: location.clone(), ring: OnceLock::new() })
+    }
+
+    pub(crate) fn ring(&self) -> Option<&KeyRing> {
+        self.ring.get()
+    }
+
+    /// One that is open already stays.
+    pub(crate) fn keep_ring(&self, ring: KeyRing) {
+        let _ = self.ring.set(ring);
     }
 
     /// Runs `closure` in a transaction of the scope's database, and returns its result after

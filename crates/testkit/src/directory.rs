@@ -107,12 +107,18 @@ impl TestDirectory {
 
     /// A tenant, with a plan of its own whose pool has so many bytes.
     pub async fn tenant(&self, tenant: TenantId, pool: Option<u64>) {
+        self.tenant_with(tenant, pool, Vec::new()).await;
+    }
+
+    /// The same with more fields.
+    pub async fn tenant_with(&self, tenant: TenantId, pool: Option<u64>, mut fields: Vec<FieldEdit>) {
         let number = tenant.as_i64();
         let pool = pool.map_or_else(|| "none".into(), |bytes| bytes.to_string());
         let plan = format!("plan-{number}");
         self.create(Kind::Plan, &plan, None, None, vec![set("pool", pool)]).await;
         let name = format!("tenant-{number}");
-        self.create(Kind::Tenant, &name, Some(tenant.to_string()), None, vec![set("plan", plan)]).await;
+        fields.push(set("plan", plan));
+        self.create(Kind::Tenant, &name, Some(tenant.to_string()), None, fields).await;
     }
 
     /// A domain of a tenant.

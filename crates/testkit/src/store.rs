@@ -155,6 +155,11 @@ impl TestStore {
         self.folder.path()
     }
 
+    /// The file of the key ring.
+    pub fn key_ring(&self) -> std::path::PathBuf {
+        self.folder.path().join("key-ring")
+    }
+
     /// The store's metrics as a scraper gets them.
     pub fn metrics(&self) -> String {
         let mut text = String::new();
@@ -317,6 +322,7 @@ fn open(
         Store::open(location, options, &COMPONENTS, registry.sub_registry_with_prefix("hikyaku_store"))
             .expect("the store opens");
     let objects = Objects::folder(&folder.join("objects")).expect("a folder of objects");
+    runtime.block_on(store.open_key_ring(&folder.join("key-ring"), random)).expect("a key ring");
     let content = runtime.block_on(Content::open(&store, objects, random)).expect("content opens");
     let scope = Scope::service(&DELIVERY, SHARD, None).expect("a service");
     let made = store.write(scope, "test.partitions", move |tx| hikyaku_trace::make_partitions(tx, now));

@@ -1,12 +1,13 @@
 //! Domains of a tenant.
 
 use hikyaku_store::TenantTx;
-use hikyaku_types::{Address, Domain as Name};
+use hikyaku_types::{Address, Domain as Name, Network};
 
 use crate::change::{Settling, invalid};
 use crate::error::{DirectoryError, request};
 use crate::field::{Text, record};
 use crate::kind::Kind;
+use crate::kind::forged_mail::DomainForgedMail;
 use crate::object::{self, Object, State};
 
 record! {
@@ -18,6 +19,12 @@ record! {
         catch_all: Option<Text<Address>> = None,
         /// What parts a name from its tag in `ann+shop@…`.
         tag_separator: Option<Text<char>> = Some(Text('+')),
+        /// What is done with mail whose author's domain asks to refuse it (DMARC).
+        forged_mail: DomainForgedMail = DomainForgedMail::AsTenant,
+        /// More domains of those who pass mail on, and are believed about who sent it.
+        forwarder_domains: Vec<Text<Name>> = Vec::new(),
+        /// More networks of such.
+        forwarder_networks: Vec<Text<Network>> = Vec::new(),
         /// A note.
         note: String = String::new(),
     }

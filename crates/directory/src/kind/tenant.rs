@@ -1,11 +1,12 @@
 //! Tenants: one customer of the provider, with a plan.
 
 use hikyaku_store::TenantTx;
-use hikyaku_types::ShardId;
+use hikyaku_types::{Domain, Network, ShardId};
 
 use crate::change::{Settling, invalid};
 use crate::error::DirectoryError;
-use crate::field::{Limit, choice, record};
+use crate::field::{Limit, Text, choice, record};
+use crate::kind::forged_mail::ForgedMail;
 use crate::kind::{Kind, plan};
 use crate::object::{self, Object};
 
@@ -32,6 +33,12 @@ record! {
         language: Language = Language::Japanese,
         /// Fewest characters of a password; none is the platform's default.
         password_length: Limit = Limit(None),
+        /// What is done with mail whose author's domain asks to refuse it (DMARC).
+        forged_mail: ForgedMail = ForgedMail::Obey,
+        /// Domains of those who pass mail on, and are believed about who sent it (ARC, DKIM).
+        forwarder_domains: Vec<Text<Domain>> = Vec::new(),
+        /// Networks of such.
+        forwarder_networks: Vec<Text<Network>> = Vec::new(),
         /// App passwords made from now on open by SCRAM too: yes or no.
         scram: bool = false,
         /// The operator's or administrator's note.

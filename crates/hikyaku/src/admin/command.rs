@@ -45,6 +45,7 @@ pub(crate) fn command() -> Command {
         .args(general())
         .subcommands(Kind::ALL.map(of_kind))
         .subcommand(audit())
+        .subcommand(super::import::command())
         .subcommand(super::queue::command())
         .subcommand(super::sign_in::block_command())
         .subcommand(super::sign_in::history_command())

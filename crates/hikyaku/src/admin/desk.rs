@@ -14,6 +14,7 @@ use hikyaku_sign_in::Gate;
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
+use super::import::{ImportAsk, ImportReply, Importer};
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
 use super::sign_in::{self, SignInAsk, SignInReply};
@@ -27,6 +28,7 @@ pub(super) enum Ask {
     One(Request),
     /// In one transaction.
     Many(Vec<Request>),
+    Import(ImportAsk),
     Queue(QueueAsk),
     SignIn(SignInAsk),
 }
@@ -39,6 +41,7 @@ pub(super) enum Reply {
     Answer(Answer),
     /// All of many is done.
     Done,
+    Import(ImportReply),
     Queue(QueueReply),
     SignIn(SignInReply),
     Error(Refusal),
@@ -48,9 +51,28 @@ pub(super) enum Reply {
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
+    importer: Importer,
     pub(super) queue: Administration,
     /// That of a running server.
     pub(super) gate: Option<Arc<Gate>>,
+}
+
+impl Ask {
+    /// How many bytes follow its line.
+    pub(super) fn following(&self) -> Result<usize, Refusal> {
+        match self {
+            Self::Import(ask) => ask.following(),
+            _ => Ok(0),
+        }
+    }
+
+    /// Those bytes.
+    pub(super) fn contents(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Self::Import(ask) => ask.contents(),
+            _ => None,
+        }
+    }
 }
 
 impl Desk {
@@ -59,7 +81,7 @@ impl Desk {
         directory: Arc<Directory>,
         gate: Option<Arc<Gate>>,
     ) -> Self {
-        Self { directory, queue: installation.queue(), gate }
+        Self { directory, importer: Importer::new(installation), queue: installation.queue(), gate }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -67,6 +89,7 @@ impl Desk {
         let done = match ask {
             Ask::One(request) => self.one(who, request).await.map(Reply::Answer),
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
+            Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
             Ask::SignIn(ask) => sign_in::answer(self, who, ask).await.map(Reply::SignIn),
         };

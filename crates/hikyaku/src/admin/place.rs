@@ -7,6 +7,7 @@ use hikyaku_directory::BreachedPasswords;
 use hikyaku_store::Location;
 
 use super::refusal::Refusal;
+use crate::services::usual_key_ring;
 use crate::settings;
 
 /// Where a package keeps it.
@@ -16,6 +17,7 @@ const USUAL: &str = "/var/lib/hikyaku";
 pub(super) struct Place {
     pub(super) data: PathBuf,
     pub(super) location: Location,
+    pub(super) key_ring: PathBuf,
     /// Passwords that nobody may choose.
     pub(super) breached: Option<BreachedPasswords>,
 }
@@ -23,8 +25,8 @@ pub(super) struct Place {
 pub(super) fn find(matches: &ArgMatches) -> Result<Place, Refusal> {
     if let Some(config) = matches.get_one::<PathBuf>("config") {
         let (settings, _) = settings::load(config).map_err(|error| Refusal::place(format!("{error:#}")))?;
-        let settings::Settings { data, location, breached, .. } = settings;
-        return Ok(Place { data, location, breached });
+        let settings::Settings { data, location, key_ring, breached, .. } = settings;
+        return Ok(Place { data, location, key_ring, breached });
     }
     let data = matches.get_one::<PathBuf>("data").cloned();
     let data = data.or_else(|| std::env::var_os("HIKYAKU_DATA").map(PathBuf::from));
@@ -33,5 +35,5 @@ pub(super) fn find(matches: &ArgMatches) -> Result<Place, Refusal> {
         Some(url) => Location::Postgres { url: url.clone() },
         None => Location::Folder(data.clone()),
     };
-    Ok(Place { data, location, breached: None })
+    Ok(Place { key_ring: usual_key_ring(&data), data, location, breached: None })
 }

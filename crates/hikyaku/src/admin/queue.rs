@@ -105,12 +105,7 @@ pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), 
             let QueueReply::Message(message) = to.put(What::Show { id })? else {
                 return Err(not_understood());
             };
-            if json {
-                line(&message)?
-            } else {
-                print!("{}", print::message(&message))
-            }
-            Ok(())
+            print_as(json, &message, || print::message(&message))
         }
         "log" => {
             let before = matches.get_one::<String>("before").cloned();
@@ -119,12 +114,7 @@ pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), 
             let QueueReply::Log(lines) = to.put(What::Log { before, limit })? else {
                 return Err(not_understood());
             };
-            if json {
-                line(&json!({ "lines": lines }))?
-            } else {
-                print!("{}", print::log(&lines))
-            }
-            Ok(())
+            print_as(json, &json!({ "lines": lines }), || print::log(&lines))
         }
         word => {
             let deed = Deed::ALL.into_iter().find(|deed| deed.word() == word).ok_or_else(nothing)?;
@@ -161,11 +151,7 @@ fn list(matches: &ArgMatches, place: Place, tenant: Option<String>, json: bool) 
     let mut to = To { way: Way::open(place)?, tenant };
     loop {
         let page = to.page(&filter)?;
-        if json {
-            line(&page)?
-        } else {
-            print!("{}", print::page(&page, is_all))
-        }
+        print_as(json, &page, || print::page(&page, is_all))?;
         match page.next.filter(|_| is_all) {
             Some(next) => filter.after = Some(next),
             None => return Ok(()),
@@ -201,10 +187,8 @@ fn change(
     for id in ids {
         let what = What::Change { deed, id: id.clone(), reason: reason.clone() };
         let QueueReply::Changed(recipients) = to.put(what)? else { return Err(not_understood()) };
-        match json {
-            true => line(&json!({ "id": id, "deed": deed, "recipients": recipients }))?,
-            false => print!("{}", print::changed(deed, &id, recipients)),
-        }
+        let told = json!({ "id": id, "deed": deed, "recipients": recipients });
+        print_as(json, &told, || print::changed(deed, &id, recipients))?;
     }
     Ok(())
 }
@@ -252,9 +236,13 @@ fn millis(age: &str) -> Option<i64> {
     number.parse::<u32>().ok().map(|number| i64::from(number) * seconds * 1000)
 }
 
-fn line(value: &impl Serialize) -> Result<(), Refusal> {
-    let text = serde_json::to_string(value).map_err(|error| Refusal::failed(&error))?;
-    println!("{text}");
+/// One line of JSON for programs, or the text for people.
+fn print_as(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Refusal> {
+    if json {
+        println!("{}", serde_json::to_string(value).map_err(|error| Refusal::failed(&error))?);
+    } else {
+        print!("{}", text());
+    }
     Ok(())
 }
 

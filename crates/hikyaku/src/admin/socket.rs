@@ -1,4 +1,5 @@
-//! The socket of a running server: a line of JSON asks, a line of JSON answers.
+//! The socket of a running server: a line of JSON asks, a line of JSON answers. Behind a
+//! line that puts mail the mail follows as it is.
 //!
 //! Trust: whoever opens it runs the platform, so its file is for its owner alone, and the
 //! peer must be root or the user that the server runs as.
@@ -10,12 +11,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::desk::{Desk, Reply};
+use super::desk::{Ask, Desk, Reply};
 use super::refusal::Refusal;
 
 /// The longest request: lists of a thousand addresses fit.
@@ -114,22 +116,38 @@ async fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
         let mut line = Vec::new();
         let mut limited = (&mut lines).take(LONGEST);
         let read = limited.read_until(b'\n', &mut line);
-        let silent = |_| io::Error::from(io::ErrorKind::TimedOut);
         if timeout(SILENCE, read).await.map_err(silent)?? == 0 || line.last() != Some(&b'\n') {
             return Ok(());
         }
-        let reply = answer(desk, &who, &line).await;
-        let mut reply = serde_json::to_vec(&reply)?;
-        reply.push(b'\n');
-        timeout(SILENCE, write.write_all(&reply)).await.map_err(silent)??;
+        let mut ask = match ask(&line) {
+            Ok(ask) => ask,
+            // What follows such a line may be no line.
+            Err(refusal) => return say(&mut write, &Reply::Error(refusal)).await,
+        };
+        if let (Ok(following), Some(contents)) = (ask.following(), ask.contents()) {
+            let mut limited = (&mut lines).take(following as u64);
+            timeout(SILENCE, limited.read_to_end(contents)).await.map_err(silent)??;
+        }
+        say(&mut write, &desk.answer(&who, ask).await).await?;
     }
 }
 
-async fn answer(desk: &Desk, who: &str, line: &[u8]) -> Reply {
-    match serde_json::from_slice(line) {
-        Ok(ask) => desk.answer(who, ask).await,
-        Err(error) => Reply::Error(Refusal::usage(format!("this is no request: {error}"))),
-    }
+async fn say(write: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    timeout(SILENCE, write.write_all(&line)).await.map_err(silent)?
+}
+
+fn silent(_: Elapsed) -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}
+
+/// What a line asks, unless too much follows it.
+fn ask(line: &[u8]) -> Result<Ask, Refusal> {
+    let ask: Ask = serde_json::from_slice(line)
+        .map_err(|error| Refusal::usage(format!("this is no request: {error}")))?;
+    ask.following()?;
+    Ok(ask)
 }
 
 #[cfg(test)]

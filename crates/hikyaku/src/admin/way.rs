@@ -82,9 +82,9 @@ impl Way {
     }
 
     /// What is replied, unless it is a refusal.
-    pub(super) fn put(&mut self, ask: Ask) -> Result<Reply, Refusal> {
+    pub(super) fn put(&mut self, mut ask: Ask) -> Result<Reply, Refusal> {
         let reply = match self {
-            Self::Server(stream) => ask_server(stream, &ask)?,
+            Self::Server(stream) => ask_server(stream, &mut ask)?,
             Self::Direct(direct) => direct.runtime.block_on(direct.desk.answer(&direct.who, ask)),
         };
         match reply {
@@ -98,11 +98,14 @@ pub(super) fn not_understood() -> Refusal {
     Refusal::place("the server answers something else: use the command line of its version")
 }
 
-fn ask_server(stream: &mut BufReader<UnixStream>, ask: &Ask) -> Result<Reply, Refusal> {
+fn ask_server(stream: &mut BufReader<UnixStream>, ask: &mut Ask) -> Result<Reply, Refusal> {
     let failed = |error: std::io::Error| Refusal::failed(&error);
     let mut line = serde_json::to_string(ask).map_err(|error| Refusal::failed(&error))?;
     line.push('\n');
     stream.get_mut().write_all(line.as_bytes()).map_err(failed)?;
+    if let Some(contents) = ask.contents() {
+        stream.get_mut().write_all(contents).map_err(failed)?;
+    }
     let mut reply = String::new();
     if stream.read_line(&mut reply).map_err(failed)? == 0 {
         return Err(Refusal::place("the server does not talk to this user: be root, or the user it runs as"));
@@ -115,10 +118,16 @@ impl Direct {
         let failed = |error: anyhow::Error| Refusal::place(format!("{error:#}"));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Refusal::failed(&error))?;
-        let (options, mut metrics) = (Options::default(), Metrics::new());
-        let installation =
-            Installation::open_locked(lock, &place.data, &place.location, &options, &mut metrics, &runtime)
-                .map_err(failed)?;
+        let installation = Installation::open_locked(
+            lock,
+            &place.data,
+            &place.location,
+            &place.key_ring,
+            &Options::default(),
+            &mut Metrics::new(),
+            &runtime,
+        )
+        .map_err(failed)?;
         let directory = installation.directory(2, place.breached).map_err(failed)?;
         let who = user::operator(rustix::process::getuid().as_raw());
         Ok(Self { desk: Desk::new(&installation, directory, None), installation, runtime, who })

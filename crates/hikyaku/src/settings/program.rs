@@ -29,11 +29,13 @@ use super::written::{
 };
 use crate::bounds::{Bounds, ImapBounds};
 use crate::listen::Door;
+use crate::services::usual_key_ring;
 
 /// What the program uses. It is made only of a file without mistakes.
 pub(crate) struct Settings {
     pub(crate) host_name: Domain,
     pub(crate) data: PathBuf,
+    pub(crate) key_ring: PathBuf,
     pub(crate) log: LogSettings,
     pub(crate) location: Location,
     pub(crate) store: Options,
@@ -79,6 +81,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
     let Written {
         host_name: Needed(host_name),
         data: Needed(data),
+        key_ring,
         log,
         database,
         certificate,
@@ -122,6 +125,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
     let data = data?.value;
     Some(Settings {
         host_name: host_name?.value,
+        key_ring: key_ring.map_or_else(|| usual_key_ring(&data), |given| given.value),
         location: postgres
             .map_or_else(|| Location::Folder(data.clone()), |Secret(url)| Location::Postgres { url }),
         data,

@@ -62,6 +62,12 @@ impl Surroundings {
             findings.warning(&most.span, "connections.most", what, remedy);
         }
         self.look_at_secrets(&written.database, findings);
+        if let Some(Given { value: file, span }) = &written.key_ring
+            && is_open_to_all(file)
+        {
+            let what = "every user of this machine can read the file, so the server does not start";
+            findings.warning(span, "key_ring", what, format!("chmod 600 {}", file.display()));
+        }
     }
 
     /// Returns how many there are.

@@ -21,6 +21,10 @@ section! {
         /// The data folder: lock, large contents, and the databases unless they are in
         /// PostgreSQL. On a local disk; `hikyaku migrate` makes it.
         data: Needed<PathBuf>;
+        /// The file with the keys that seal the platform's secrets in the database. It is made
+        /// at the first start; `key-ring` in the data folder without this setting. Without it
+        /// the server does not start again: keep a copy, apart from those of the databases.
+        key_ring: Option<Given<PathBuf>>;
         log: Log;
         database: Database;
         certificate: Vec<Certificate>;

@@ -85,6 +85,12 @@ impl<'a> FetchWriter<'a> {
         structure.print_body_structure(self.out, self.dialect);
     }
 
+    /// An item whose value was printed before, by another writer with the same dialect.
+    pub fn printed(&mut self, name: &str, value: &[u8]) {
+        self.item(format_args!("{name} "));
+        self.out.extend_from_slice(value);
+    }
+
     /// `MODSEQ (n)`
     pub fn modseq(&mut self, modseq: ModSeq) {
         self.item(format_args!("MODSEQ ({modseq})"));

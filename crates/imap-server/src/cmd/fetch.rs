@@ -13,21 +13,38 @@ use hikyaku_mime::text::preview;
 use hikyaku_types::{EmailId, ThreadId, Timestamp};
 
 use super::resolve;
-use crate::facts::{Message, Needs, UnknownEncoding, content, work};
+use crate::facts::{Message, UnknownEncoding, content, work};
 use crate::history::{self, Since};
+use crate::packs::{Listed, Packs};
 use crate::selected::{Reader, flags_of, mod_seq};
 use crate::session::{Failure, Outcome, Session};
 
-fn needs(att: &FetchAtt) -> Needs {
+/// What of a message must be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wants {
+    /// The entry tells it.
+    Entry,
+    /// Its email's row.
+    Arrival,
+    /// What a pack has of it, if there is one.
+    Listing,
+    /// The message itself.
+    Content,
+}
+
+fn wants(att: &FetchAtt) -> Wants {
     match att {
         FetchAtt::Uid
         | FetchAtt::Flags
         | FetchAtt::Rfc822Size
         | FetchAtt::ModSeq
         | FetchAtt::EmailId
-        | FetchAtt::SaveDate => Needs::Entry,
-        FetchAtt::InternalDate | FetchAtt::ThreadId => Needs::Arrival,
-        _ => Needs::Content,
+        | FetchAtt::SaveDate => Wants::Entry,
+        FetchAtt::InternalDate | FetchAtt::ThreadId => Wants::Arrival,
+        FetchAtt::Envelope | FetchAtt::Body | FetchAtt::BodyStructure | FetchAtt::Preview { .. } => {
+            Wants::Listing
+        }
+        _ => Wants::Content,
     }
 }
 
@@ -36,14 +53,14 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
     let fetch = &with_modseq(fetch);
     let selected = session.selected()?;
     let (id, read_only) = (selected.id, selected.read_only);
-    let needs = fetch.atts.iter().map(needs).max().unwrap_or(Needs::Entry);
+    let wants = fetch.atts.iter().map(wants).max().unwrap_or(Wants::Entry);
     let sees = !read_only && fetch.atts.iter().any(FetchAtt::sets_seen);
     let mut failure = None;
-    let mut reader = Reader::new(id, uids);
+    let (mut reader, mut packs) = (Reader::new(id, uids), Packs::new(id));
     while let Some(entries) = reader.step(session).await? {
         let mut seen = Vec::new();
         for entry in entries {
-            match read(session, entry.email, needs).await {
+            match read(session, &mut packs, &entry, wants).await {
                 Ok(found) => {
                     let becomes_seen = sees && !entry.flags.has(Flags::SEEN);
                     let flags = if becomes_seen { entry.flags.with(Flags::SEEN) } else { entry.flags };
@@ -65,6 +82,7 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
             mark_seen(session, seen).await?;
         }
     }
+    packs.finish(session)?;
     match failure {
         Some(failure) => Err(failure.into()),
         None => Ok(StatusResponse::completed(row)),
@@ -110,22 +128,38 @@ fn with_modseq(fetch: &Fetch) -> Fetch {
 #[derive(Default)]
 struct Found {
     arrival: Option<(Timestamp, ThreadId)>,
+    listed: Option<Listed>,
     message: Option<Message>,
 }
 
-async fn read(session: &Session<'_>, id: EmailId, needs: Needs) -> Result<Found, Failure> {
-    Ok(match needs {
-        Needs::Entry => Found::default(),
-        Needs::Arrival => Found {
-            arrival: session.read("imap.arrival", move |tx| email::arrival(tx, id)).await?,
-            message: None,
-        },
-        Needs::Content => {
-            let (email, content) = content(session, id).await?;
-            let message = work(content.len(), move || Message::new(content)).await?;
-            Found { arrival: Some((email.received_at, email.thread)), message: Some(message) }
+async fn read(
+    session: &Session<'_>,
+    packs: &mut Packs,
+    entry: &Entry,
+    wants: Wants,
+) -> Result<Found, Failure> {
+    let id = entry.email;
+    match wants {
+        Wants::Entry => Ok(Found::default()),
+        Wants::Arrival => {
+            let arrival = session.read("imap.arrival", move |tx| email::arrival(tx, id)).await?;
+            Ok(Found { arrival, ..Found::default() })
         }
-    })
+        Wants::Listing => match packs.find(session, entry.uid).await? {
+            Some(listed) => {
+                Ok(Found { arrival: Some(listed.arrival), listed: Some(listed), ..Found::default() })
+            }
+            None => whole(session, id).await,
+        },
+        Wants::Content => whole(session, id).await,
+    }
+}
+
+async fn whole(session: &Session<'_>, id: EmailId) -> Result<Found, Failure> {
+    let (email, content) = content(session, id).await?;
+    let message = work(content.len(), move || Message::new(content)).await?;
+    let arrival = Some((email.received_at, email.thread));
+    Ok(Found { arrival, message: Some(message), ..Found::default() })
 }
 
 /// How a message was told.
@@ -186,6 +220,9 @@ fn item(
     entry: &Entry,
     found: &Found,
 ) -> Result<(), UnknownEncoding> {
+    if found.listed.as_ref().is_some_and(|listed| listed.tell(line, att)) {
+        return Ok(());
+    }
     match (att, &found.arrival, &found.message) {
         (FetchAtt::Uid, ..) => line.uid(uid),
         (FetchAtt::Flags, ..) => line.flags(&flags_of(entry), false),

@@ -443,6 +443,7 @@ impl Player {
             uids.push(uid);
         }
         assert!(uids.is_sorted_by(|a, b| a < b), "{context}: {uids:?}");
+        self.compare_lists(contents, context);
         let status = self.client.ok(format!("STATUS {} (MESSAGES UNSEEN)", self.mailbox)).untagged.remove(0);
         let unseen = self
             .messages
@@ -451,6 +452,22 @@ impl Player {
             .count();
         let expected = format!("* STATUS {} (MESSAGES {} UNSEEN {unseen})", self.mailbox, uids.len());
         assert_eq!(String::from_utf8_lossy(&status), expected, "{context}");
+    }
+}
+
+impl Player {
+    /// What packs tell is what the messages say.
+    fn compare_lists(&mut self, contents: &Contents, context: &str) {
+        let told = self.client.ok("UID FETCH 1:* (UID ENVELOPE PREVIEW)").untagged;
+        assert_eq!(told.len(), self.messages.len(), "{context}: number of messages");
+        for response in told {
+            let text = String::from_utf8_lossy(&response).into_owned();
+            let number = contents[&(self.mailbox, uid_in(&text).expect("a UID"))];
+            let expected = format!(
+                "ENVELOPE (NIL \"{number}\" NIL NIL NIL NIL NIL NIL NIL NIL) PREVIEW \"message {number}\""
+            );
+            assert!(text.contains(&expected), "{context}: {text} and not {expected}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_imap_server::{Mode, Services, Start, serve};
+use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
@@ -23,6 +23,8 @@ use crate::script;
 pub(crate) const MESSAGE_BYTES: u64 = 100_000;
 /// So many mistakes are answered; the next one ends the session.
 pub(crate) const ERRORS: u32 = 10;
+/// Messages of a pack: few, so that small mailboxes have some.
+const PACK: u16 = 4;
 /// What ann may store.
 const QUOTA: u64 = 3_000_000;
 
@@ -38,7 +40,7 @@ pub(crate) struct Server {
     /// Runs only if the test does it.
     pub(crate) search: Indexer,
     shutdown: Shutdown,
-    listeners: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
     /// Sessions that are open.
     sessions: watch::Sender<usize>,
 }
@@ -73,15 +75,15 @@ impl Server {
         let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
         let tls = Mode::new(Start::Tls, Some(acceptor));
         let directory = directory(&mail);
-        let services = services(&mail, &directory);
+        let (services, packing) = services(&mail, &directory);
         let search = services.search.clone();
         let shutdown = Shutdown::new();
         let sessions = watch::Sender::new(0);
         let listen =
             |mode| mail.block_on(listen(change(mode), services.clone(), shutdown.ending(), sessions.clone()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
-        let listeners = vec![one, two, three];
-        Self { mail, directory, clear, strict, tls, authority, search, shutdown, listeners, sessions }
+        let tasks = vec![one, two, three, packing];
+        Self { mail, directory, clear, strict, tls, authority, search, shutdown, tasks, sessions }
     }
 
     /// A client that has read the greeting.
@@ -132,8 +134,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.begin();
-        for listener in self.listeners.drain(..) {
-            self.mail.block_on(listener).expect("the listener does not panic");
+        for task in self.tasks.drain(..) {
+            self.mail.block_on(task).expect("listeners and packer do not panic");
         }
         if !std::thread::panicking() {
             assert_eq!(self.mail.problems(), Vec::<String>::new());
@@ -166,9 +168,10 @@ async fn listen(
     (address, tokio::spawn(run))
 }
 
-fn services(mail: &TestStore, directory: &TestDirectory) -> Services {
+fn services(mail: &TestStore, directory: &TestDirectory) -> (Services, JoinHandle<()>) {
     let clock = Arc::new(ManualClock::at(mail.clock.now()));
-    Services {
+    let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), PACK);
+    let services = Services {
         search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
@@ -178,7 +181,10 @@ fn services(mail: &TestStore, directory: &TestDirectory) -> Services {
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock,
         random: Arc::new(SeededRandom::new(8)),
-    }
+        versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60 })),
+        packer,
+    };
+    (services, mail.block_on(async { tokio::spawn(packing) }))
 }
 
 fn directory(mail: &TestStore) -> TestDirectory {

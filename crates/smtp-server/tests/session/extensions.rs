@@ -23,7 +23,7 @@ fn extensions(reply: &[String]) -> String {
 
 fn what_is_offered_where(mail: TestStore) {
     let server = Server::start(mail);
-    let basic = "CHUNKING,LIMITS RCPTMAX=100 MAILMAX=100";
+    let basic = "CHUNKING,DSN,LIMITS RCPTMAX=100 MAILMAX=100";
     let mut client = Client::connect(server.mx);
     client.talk("S: 220 mx.example ESMTP");
     assert_eq!(extensions(&client.ehlo()), format!("STARTTLS,{basic}"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hikyaku_sender_auth::dns::{Network, Options, Resolver, Table};
 use hikyaku_smtp_server::Judge;
-use hikyaku_testkit::{TestStore, both_engines};
+use hikyaku_testkit::{TestStore, both_engines, set};
 
 use crate::rig::client::Client;
 use crate::rig::{Server, Setup, accepted};
@@ -20,6 +20,9 @@ both_engines! {
     nobody_to_ask_is_temporary
     submissions_and_lmtp_are_not_asked_about
     a_large_message_is_checked_too
+    tenants_have_their_own_policies
+    a_domain_is_obeyed_before_its_tenant
+    forwarders_are_trusted_by_tenants
 }
 
 /// The message of RFC 8463 appendix A, signed with Ed25519 (and with RSA, whose key is gone).
@@ -43,8 +46,21 @@ fn start(mail: TestStore) -> Server {
 }
 
 fn start_with(mail: TestStore, resolver: Resolver) -> Server {
-    let judge = Some(Arc::new(Judge::new(resolver, Duration::from_secs(20))));
-    Server::start_with(mail, Setup { judge, ..Setup::default() })
+    Server::start_with(mail, Setup { judge: Some(judge(resolver)), ..Setup::default() })
+}
+
+fn judge(resolver: Resolver) -> Arc<Judge> {
+    Arc::new(Judge::new(resolver, Duration::from_secs(20)))
+}
+
+/// With these fields of the second tenant, carol's, and of her domain.
+fn start_for_carol(mail: TestStore, tenant: &[(&str, &str)], domain: &[(&str, &str)]) -> Server {
+    let fields = |all: &[(&str, &str)]| all.iter().map(|(name, value)| set(name, *value)).collect();
+    let judge = judge(Resolver::Table(Table::from_json(DNS).unwrap()));
+    Server::start_with(
+        mail,
+        Setup { judge: Some(judge), second: (fields(tenant), fields(domain)), ..Setup::default() },
+    )
 }
 
 fn from(author: &str) -> String {
@@ -241,6 +257,46 @@ fn a_large_message_is_checked_too(mail: TestStore) {
     accepted(&send("client.example"));
     let results = results_of(&server.inbox("ann@example.org")[0]);
     assert!(results.contains(" spf=pass ") && results.contains(" dmarc=none "), "{results}");
+    drop(client);
+    server.end();
+}
+
+fn tenants_have_their_own_policies(mail: TestStore) {
+    let server = start_for_carol(mail, &[("forged_mail", "stamp")], &[]);
+    let mut client = Client::hello(server.mx);
+    let forged = from("example.com");
+    let mut send = |to: &[&str]| client.mail("joe@client.example", to, forged.as_bytes());
+    assert_eq!(send(&["ann@example.org"]), FORGED);
+    accepted(&send(&["carol@example.net"]));
+    let results = results_of(&server.inbox("carol@example.net")[0]);
+    assert!(results.contains(" dmarc=fail ") && results.ends_with(" policy.dmarc=none"), "{results}");
+    // One reply for both: who would refuse it gets it into Junk.
+    accepted(&send(&["ann@example.org", "carol@example.net"]));
+    assert_eq!((server.inbox("ann@example.org").len(), server.junk("ann@example.org").len()), (0, 1));
+    assert_eq!(server.inbox("carol@example.net").len(), 2);
+    drop(client);
+    server.end();
+}
+
+fn a_domain_is_obeyed_before_its_tenant(mail: TestStore) {
+    let server = start_for_carol(mail, &[("forged_mail", "stamp")], &[("forged_mail", "ignore")]);
+    let mut client = Client::hello(server.mx);
+    let forged = from("example.com");
+    accepted(&client.mail("joe@client.example", &["carol@example.net"], forged.as_bytes()));
+    let inbox = server.inbox("carol@example.net");
+    assert!(!inbox[0].contains("Authentication-Results"), "{}", inbox[0]);
+    drop(client);
+    server.end();
+}
+
+fn forwarders_are_trusted_by_tenants(mail: TestStore) {
+    let server = start_for_carol(mail, &[("forwarder_networks", "127.0.0.0/8")], &[]);
+    let mut client = Client::hello(server.mx);
+    let forged = from("example.com");
+    assert_eq!(client.mail("joe@client.example", &["ann@example.org"], forged.as_bytes()), FORGED);
+    accepted(&client.mail("joe@client.example", &["carol@example.net"], forged.as_bytes()));
+    let results = results_of(&server.inbox("carol@example.net")[0]);
+    assert!(results.contains("but 127.0.0.1 is a trusted forwarder"), "{results}");
     drop(client);
     server.end();
 }

@@ -1,5 +1,6 @@
 //! The whole server on both engines: what clients are told, and what is in the mailboxes.
 
+mod dsn;
 mod elsewhere;
 mod extensions;
 mod isolation;

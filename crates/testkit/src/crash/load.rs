@@ -580,6 +580,9 @@ impl Installation {
         let objects = Objects::folder(&folder.join("objects")).map_err(|error| words("objects")(&error))?;
         // Keys of objects are used once, so every process draws other ones.
         let random = SeededRandom::new(seed.wrapping_mul(1_000).wrapping_add(generation.into()));
+        runtime
+            .block_on(store.open_key_ring(&folder.join("key-ring"), &random))
+            .map_err(|error| words("key ring")(&error))?;
         let content = runtime
             .block_on(Content::open(&store, objects, &random))
             .map_err(|error| words("content")(&error))?;

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hikyaku_directory::Kind as Object;
+use hikyaku_directory::{FieldEdit, Kind as Object};
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Prelude, Quota, Role, account, email, entry, mailbox};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_queue::{Administration, Filter, Item};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::Deadlines;
-use hikyaku_smtp_proto::{Listener as Kind, Settings};
+use hikyaku_smtp_proto::{Listener as Door, Settings};
 use hikyaku_smtp_server::{Isolation, Judge, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
 use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, gate, set};
@@ -47,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) quota: Quota,
     /// Asks who sent mail.
     pub(crate) judge: Option<Arc<Judge>>,
+    /// Fields of the second tenant, and of its domain `example.net`.
+    pub(crate) second: (Vec<FieldEdit>, Vec<FieldEdit>),
 }
 
 impl Default for Setup {
@@ -59,6 +61,7 @@ impl Default for Setup {
             line_ends: LineEnds::Normalise,
             quota: Quota(None),
             judge: None,
+            second: Default::default(),
         }
     }
 }
@@ -93,10 +96,10 @@ impl Server {
         mail.block_on(async {
             fill(&directory, &setup).await;
             let services = services(&mail, &setup, &directory, ids).await;
-            let kinds = [Kind::Mx, Kind::Mx, Kind::Submission, Kind::Submissions, Kind::Lmtp];
+            let kinds = [Door::Mx, Door::Mx, Door::Submission, Door::Submissions, Door::Lmtp];
             for (number, kind) in kinds.into_iter().enumerate() {
                 let refusal: &[u8] =
-                    if kind == Kind::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
+                    if kind == Door::Submissions { b"" } else { b"421 4.7.0 Too many connections\r\n" };
                 let any = "127.0.0.1:0".parse().unwrap();
                 let mut listener = Listener::bind(any, "test", setup.limits, refusal).await.unwrap();
                 if number == 1 {
@@ -286,7 +289,7 @@ pub(crate) fn home(address: &str) -> AccountHome {
     TestStore::home(*tenant, *account)
 }
 
-fn settings(kind: Kind, setup: &Setup) -> Arc<Settings> {
+fn settings(kind: Door, setup: &Setup) -> Arc<Settings> {
     let mut settings = hikyaku_smtp_server::settings("mx.example".parse().unwrap(), kind, true);
     settings.limits.size_bytes = setup.size_bytes;
     settings.deadlines = setup.deadlines;
@@ -323,16 +326,20 @@ async fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, id
 }
 
 async fn fill(test: &TestDirectory, setup: &Setup) {
-    let mut known = Vec::new();
+    let (mut known, second) = (Vec::new(), TenantId::from_i64(2).unwrap());
     for (tenant, _, name, aliases) in ACCOUNTS {
         let tenant = TenantId::from_i64(tenant).unwrap();
         if !known.contains(&tenant) {
-            test.tenant(tenant, None).await;
+            let (fields, _) = &setup.second;
+            let fields = if tenant == second { fields.clone() } else { Vec::new() };
+            test.tenant_with(tenant, None, fields).await;
             known.push(tenant);
         }
         let domain = name.parse::<Address>().unwrap().domain;
         if !DOMAINS_OF_ANOTHER.contains(&name) {
-            test.domain(tenant, domain.as_str()).await;
+            let (_, fields) = &setup.second;
+            let fields = if name == "carol@example.net" { fields.clone() } else { Vec::new() };
+            test.create(Object::Domain, domain.as_str(), None, Some(tenant), fields).await;
         }
         let addresses: Vec<&str> = std::iter::once(name).chain(aliases.iter().copied()).collect();
         test.account(home(name), &addresses, setup.quota.0, PASSWORD).await;

@@ -1,0 +1,225 @@
+//! Our server, in a process of its own over a store in a folder.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use hikyaku_directory::PasswordHash;
+use hikyaku_imap_server::{
+    Bounds, Mode, Packer, Services, Start, Versions, pack_mailbox, serve as serve_imap,
+};
+use hikyaku_mailstore::search::Indexer;
+use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
+use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_store::{AccountHome, Location, Options};
+use hikyaku_testkit::{SeededRandom, TestDirectory, TestStore, gate, scratch_dir};
+use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
+
+use super::{Arguments, IDLE, LARGE, PASSWORD, Server};
+use crate::mail::Writer;
+use crate::measure::cpu_of_tree;
+
+/// Deliveries of one transaction.
+const STEP: u32 = 100;
+
+fn large() -> AccountHome {
+    TestStore::home(1, 1)
+}
+
+fn idle() -> AccountHome {
+    TestStore::home(1, 2)
+}
+
+/// What both servers know of the password.
+pub(crate) fn password_hash() -> String {
+    let hash = PasswordHash::of(PASSWORD.as_bytes(), &SeededRandom::new(1)).expect("a hash");
+    hash.as_str().to_owned()
+}
+
+fn open(folder: &Path) -> TestStore {
+    TestStore::migrated(Location::Folder(folder.to_owned()), scratch_dir(), None, Options::default())
+}
+
+/// The mails of the large mailbox with those of others between, and then those of the idle
+/// connections' mailbox.
+pub(crate) fn fill(folder: &Path, arguments: &Arguments) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let store = open(folder);
+    let mut writer = Writer::new(1);
+    for step in 0..arguments.messages.div_ceil(STEP) {
+        let other = TestStore::home(2, 10 + i64::from(step % arguments.others));
+        fill_step(&store, &mut writer, arguments.size, &[large(), other])?;
+    }
+    for _ in 0..arguments.idle_messages.div_ceil(STEP) {
+        fill_step(&store, &mut writer, 1_000, &[idle()])?;
+    }
+    println!("ours: filled in {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// [`STEP`] mails for each of these accounts, by turns.
+fn fill_step(
+    store: &TestStore,
+    writer: &mut Writer,
+    size: usize,
+    homes: &[AccountHome],
+) -> anyhow::Result<()> {
+    let mut deliveries = Vec::new();
+    for home in homes.repeat(STEP as usize) {
+        let (content, id) = writer.mail(size);
+        let mut delivery = store.delivery(&content, &[home]);
+        for recipient in delivery.parts.iter_mut().flat_map(|part| &mut part.recipients) {
+            recipient.key = None;
+        }
+        delivery.threading = Threading { own: Some(MessageHash::of(id.as_bytes())), parents: Vec::new() };
+        deliveries.push(delivery);
+    }
+    store.write(move |tx| deliveries.iter().try_for_each(|delivery| deliver(tx, delivery).map(drop)))?;
+    Ok(())
+}
+
+/// The process that serves.
+pub(crate) struct Ours {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    told: Lines<BufReader<ChildStdout>>,
+    address: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Ours {
+    pub(crate) fn start(folder: &Path) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("imap")
+            .arg("--serve")
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut told = BufReader::new(child.stdout.take().context("a pipe")?).lines();
+        let mut address = || anyhow::Ok(told.next().context("it ended")??.parse::<SocketAddr>()?);
+        let (address, tls) = (address()?, address()?);
+        Ok(Self { stdin: child.stdin.take(), child, told, address, tls, folder: folder.to_owned() })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Server for Ours {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn cpu(&self) -> Duration {
+        cpu_of_tree(self.child.id())
+    }
+
+    fn restart(&mut self) -> anyhow::Result<()> {
+        drop(self.stdin.take());
+        self.child.wait()?;
+        *self = Self::start(&self.folder)?;
+        Ok(())
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        self.stdin.as_mut().context("a pipe")?.write_all(b"pack\n")?;
+        self.told.next().context("it ended")??;
+        Ok(())
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Where the server leaves the certificate of who vouches for it.
+pub(crate) const AUTHORITY: &str = "authority.der";
+
+/// Serves the store of a folder until standard input ends; its addresses, without and with
+/// TLS, are told on standard output. At each line it packs what there is to pack.
+pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
+    let store = open(folder);
+    let (acceptor, authority) = certificates()?;
+    std::fs::write(folder.join(AUTHORITY), authority)?;
+    let shutdown = Shutdown::new();
+    store.block_on(async {
+        let services = services(&store).await;
+        let clear =
+            Mode { plain_sign_in_without_tls: true, ..Mode::new(Start::Clear, Some(acceptor.clone())) };
+        for mode in [clear, Mode::new(Start::Tls, Some(acceptor))] {
+            let any = "127.0.0.1:0".parse().expect("an address");
+            let listener = Listener::bind(any, "imap", Limits::default(), b"").await?;
+            println!("{}", listener.address()?);
+            let services = services.clone();
+            let serve = move |connection| serve_imap(connection, mode.clone(), services.clone());
+            tokio::spawn(listener.run(shutdown.ending(), serve));
+        }
+        anyhow::Ok(())
+    })?;
+    for line in std::io::stdin().lines() {
+        line?;
+        pack(&store)?;
+        println!("packed");
+    }
+    store.store.close();
+    Ok(())
+}
+
+/// Does at once what the packer does behind the sessions.
+fn pack(store: &TestStore) -> anyhow::Result<()> {
+    for home in [large(), idle()] {
+        let work = pack_mailbox(&store.store, &store.content, home, MailboxId::INBOX, pack::MOST);
+        store.block_on(work)?;
+    }
+    Ok(())
+}
+
+async fn services(store: &TestStore) -> Services {
+    let (packer, packing) = Packer::new(Arc::clone(&store.store), Arc::clone(&store.content), pack::MOST);
+    tokio::spawn(packing);
+    let directory = TestDirectory::new(store);
+    directory.tenant(large().tenant, None).await;
+    directory.domain(large().tenant, "example.org").await;
+    directory.account(large(), &[LARGE], None, PASSWORD).await;
+    directory.account(idle(), &[IDLE], None, PASSWORD).await;
+    Services {
+        store: Arc::clone(&store.store),
+        content: Arc::clone(&store.content),
+        gate: gate(&store.store, &directory.directory, Arc::new(SystemClock)).await,
+        directory: directory.directory,
+        ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        search: Indexer::new(Arc::clone(&store.store), Arc::clone(&store.content)),
+        versions: Arc::new(Versions::new(Bounds::default())),
+        packer,
+    }
+}
+
+/// A certificate for `localhost`, and that of who vouches for it.
+fn certificates() -> anyhow::Result<(TlsAcceptor, Vec<u8>)> {
+    let mut params = rcgen::CertificateParams::new(Vec::new())?;
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = rcgen::KeyPair::generate()?;
+    let authority = params.self_signed(&authority_key)?;
+    let issuer = rcgen::Issuer::new(params, authority_key);
+    let key = rcgen::KeyPair::generate()?;
+    let certificate =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &issuer)?;
+    let acceptor = TlsAcceptor::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())?;
+    Ok((acceptor, authority.der().to_vec()))
+}

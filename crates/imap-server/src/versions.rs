@@ -1,0 +1,345 @@
+//! Entries of large mailboxes in memory, as immutable versions that sessions share.
+//!
+//! A client that opens a mailbox or asks for all of its flags makes us look at every entry.
+//! What was read once is kept, and brought up to date by what changed since. A command takes
+//! the version of its moment and works on that; the next command takes another. What a client
+//! was told is no part of it: that is the session's view.
+//!
+//! Invariants:
+//! - a version has all that happened up to its modseq; of what is newer it may have parts,
+//!   since it is read in steps, and the sync tells those again;
+//! - [`Versions::current`] is never older than the mailbox was when it was asked;
+//! - memory is bounded: what was used least recently goes first, and mailboxes that one step
+//!   reads are not kept at all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hikyaku_mailstore::entry;
+use hikyaku_mailstore::{Entry, Mailbox, MailboxId, mailbox};
+use hikyaku_types::AccountId;
+use tokio::sync::Mutex as TurnMutex;
+
+use crate::selected::{News, news};
+use crate::session::{Failure, Session};
+
+/// Entries that share one allocation; a change copies so many.
+const CHUNK: usize = 500;
+
+/// Entries that one closure reads: no answer is written between the steps.
+const READ_STEP: u16 = 1_000;
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Mailboxes of fewer messages are read anew each time.
+    pub messages_from: u32,
+    /// Entries of all mailboxes together, about 80 bytes each.
+    pub entries: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { messages_from: 250, entries: 1_000_000 }
+    }
+}
+
+/// The newest versions of mailboxes.
+#[derive(Debug)]
+pub struct Versions {
+    bounds: Bounds,
+    kept: Mutex<Kept>,
+}
+
+type Key = (AccountId, MailboxId);
+
+#[derive(Debug, Default)]
+struct Kept {
+    mailboxes: HashMap<Key, Place>,
+    entries: usize,
+    /// Counts uses.
+    now: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Whoever holds it reads the mailbox; others wait for what is read then.
+    turn: Arc<TurnMutex<()>>,
+    version: Option<Arc<Version>>,
+    used: u64,
+}
+
+/// The entries of a mailbox at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Version {
+    modseq: i64,
+    /// The lowest UID that may come.
+    next_uid: u32,
+    /// By ascending UID; none is empty.
+    chunks: Vec<Arc<Vec<Entry>>>,
+    len: usize,
+}
+
+impl Versions {
+    /// Nothing is kept yet.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, kept: Mutex::default() }
+    }
+
+    /// Is a mailbox of so many messages kept?
+    pub(crate) fn keeps(&self, messages: u64) -> bool {
+        messages >= u64::from(self.bounds.messages_from)
+    }
+
+    /// The mailbox as it is now, with its row; `None` if it is gone.
+    pub(crate) async fn current(
+        &self,
+        session: &Session<'_>,
+        id: MailboxId,
+    ) -> Result<Option<(Mailbox, Arc<Version>)>, Failure> {
+        let found = session.read("imap.mailbox", move |tx| mailbox::mailbox(tx, id)).await?;
+        let Some(row) = found else { return Ok(None) };
+        if !self.keeps(u64::from(row.messages)) {
+            let version = Version::read(session, &row).await?;
+            return Ok(Some((row, Arc::new(version))));
+        }
+        let key = (session.account()?.home.account, id);
+        if let Some(version) = self.kept(key).1.filter(|version| version.modseq >= row.modseq) {
+            return Ok(Some((row, version)));
+        }
+        let turn = self.kept(key).0;
+        let _turn = turn.lock().await;
+        let version = match self.kept(key).1 {
+            Some(version) if version.modseq >= row.modseq => return Ok(Some((row, version))),
+            Some(version) if version.modseq >= row.tombstones_from => {
+                match news(session, id, version.modseq, version.next_uid).await? {
+                    Some(news) => Arc::new(Version::clone(&version).with(news)),
+                    None => return Ok(None),
+                }
+            }
+            // Its expunges are forgotten, or there is none.
+            _ => Arc::new(Version::read(session, &row).await?),
+        };
+        self.keep(key, Arc::clone(&version));
+        Ok(Some((row, version)))
+    }
+
+    /// What is there, which counts as a use.
+    fn kept(&self, key: Key) -> (Arc<TurnMutex<()>>, Option<Arc<Version>>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.now += 1;
+        let used = kept.now;
+        let place =
+            kept.mailboxes.entry(key).or_insert_with(|| Place { turn: Arc::default(), version: None, used });
+        place.used = used;
+        (Arc::clone(&place.turn), place.version.clone())
+    }
+
+    fn keep(&self, key: Key, version: Arc<Version>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(place) = kept.mailboxes.get_mut(&key) else { return };
+        let len = version.len;
+        let before = place.version.replace(version).map_or(0, |version| version.len);
+        kept.entries = kept.entries + len - before;
+        while kept.entries > self.bounds.entries {
+            kept.forget_oldest();
+        }
+    }
+}
+
+impl Kept {
+    /// A mailbox that is larger than all may be together goes at once, too.
+    fn forget_oldest(&mut self) {
+        let oldest = self.mailboxes.iter().min_by_key(|(_, place)| place.used).map(|(key, _)| *key);
+        let gone = oldest.and_then(|key| self.mailboxes.remove(&key)).and_then(|place| place.version);
+        self.entries -= gone.map_or(0, |version| version.len);
+    }
+}
+
+impl Version {
+    /// Reads the whole mailbox.
+    async fn read(session: &Session<'_>, row: &Mailbox) -> Result<Self, Failure> {
+        let id = row.id;
+        let mut version = Self { modseq: row.modseq, next_uid: row.uidnext, ..Self::default() };
+        let mut last = 0;
+        loop {
+            let step = session.read("imap.entries", move |tx| entry::entries(tx, id, last, READ_STEP));
+            let step = step.await?;
+            let is_last = step.len() < usize::from(READ_STEP);
+            last = step.last().map_or(last, |entry| entry.uid);
+            version.append(step);
+            if is_last {
+                version.next_uid = version.next_uid.max(last.saturating_add(1));
+                return Ok(version);
+            }
+        }
+    }
+
+    /// What it is after this.
+    fn with(mut self, news: News) -> Self {
+        for entry in news.changed {
+            if let Some((chunk, at)) = self.find(entry.uid) {
+                Arc::make_mut(&mut self.chunks[chunk])[at] = entry;
+            }
+        }
+        for point in news.expunged {
+            if let Some((chunk, at)) = self.find(point.uid) {
+                Arc::make_mut(&mut self.chunks[chunk]).remove(at);
+                self.len -= 1;
+                if self.chunks[chunk].is_empty() {
+                    self.chunks.remove(chunk);
+                }
+            }
+        }
+        self.next_uid = self.next_uid.max(news.mailbox.uidnext);
+        self.modseq = news.mailbox.modseq;
+        self.append(news.arrived);
+        self
+    }
+
+    /// These are behind all that are there.
+    fn append(&mut self, entries: Vec<Entry>) {
+        self.len += entries.len();
+        for entry in entries {
+            match self.chunks.last_mut() {
+                Some(chunk) if chunk.len() < CHUNK => Arc::make_mut(chunk).push(entry),
+                _ => {
+                    let mut chunk = Vec::with_capacity(CHUNK);
+                    chunk.push(entry);
+                    self.chunks.push(Arc::new(chunk));
+                }
+            }
+        }
+    }
+
+    /// In which chunk, and where in it.
+    fn find(&self, uid: u32) -> Option<(usize, usize)> {
+        let chunk = self.first_chunk(uid);
+        let at = self.chunks.get(chunk)?.binary_search_by_key(&uid, |entry| entry.uid).ok()?;
+        Some((chunk, at))
+    }
+
+    /// The first chunk that has this UID or a higher one.
+    fn first_chunk(&self, uid: u32) -> usize {
+        self.chunks.partition_point(|chunk| chunk.last().is_some_and(|last| last.uid < uid))
+    }
+
+    /// The lowest UID that may come.
+    pub(crate) fn next_uid(&self) -> u32 {
+        self.next_uid
+    }
+
+    /// All entries, by ascending UID.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    }
+
+    /// Some entries with UIDs from `first` on, in order: at least one, if there is any.
+    pub(crate) fn some_from(&self, first: u32) -> &[Entry] {
+        let Some(chunk) = self.chunks.get(self.first_chunk(first)) else { return &[] };
+        chunk.get(chunk.partition_point(|entry| entry.uid < first)..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hikyaku_mailstore::entry::Point;
+    use hikyaku_mailstore::{Flags, Keywords, Role};
+    use hikyaku_types::{EmailId, Timestamp};
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(uid: u32, modseq: i64) -> Entry {
+        Entry {
+            uid,
+            email: EmailId::from_i64(i64::from(uid)).unwrap(),
+            flags: Flags::NONE,
+            keywords: Keywords::default(),
+            modseq,
+            saved_at: Timestamp::from_secs(0),
+            size: 1,
+        }
+    }
+
+    fn row(modseq: i64, uidnext: u32) -> Mailbox {
+        Mailbox {
+            id: MailboxId::INBOX,
+            parent: MailboxId::ROOT,
+            name: "INBOX".into(),
+            role: Role::Inbox,
+            uidvalidity: 1,
+            uidnext,
+            modseq,
+            messages: 0,
+            unseen: 0,
+            bytes: 0,
+            tombstones_from: 0,
+            subscribed: true,
+        }
+    }
+
+    proptest! {
+        /// Each step: so many arrive, these change, these go.
+        #[test]
+        fn a_version_is_what_happened(
+            steps in vec((0u32..1_200, btree_set(1u32..3_000, 0..40), btree_set(1u32..3_000, 0..900)), 1..8),
+        ) {
+            let (mut version, mut model) = (Version { next_uid: 1, ..Version::default() }, BTreeMap::new());
+            for (step, (arriving, changing, going)) in steps.into_iter().enumerate() {
+                let (modseq, from) = (step as i64 + 1, version.next_uid);
+                let arrived: Vec<Entry> = (from..from + arriving).map(|uid| entry(uid, modseq)).collect();
+                let changed: Vec<Entry> = changing
+                    .into_iter()
+                    .filter(|uid| model.contains_key(uid) && !going.contains(uid))
+                    .map(|uid| entry(uid, modseq))
+                    .collect();
+                let expunged: Vec<Point> = going.iter().map(|uid| Point { modseq, uid: *uid }).collect();
+                model.extend(changed.iter().map(|entry| (entry.uid, modseq)));
+                model.retain(|uid, _| !going.contains(uid));
+                model.extend(arrived.iter().map(|entry| (entry.uid, modseq)));
+                let before = version.clone();
+                let known: Vec<u32> = before.entries().map(|entry| entry.uid).collect();
+                version = version.with(News { mailbox: row(modseq, from + arriving), arrived, changed, expunged });
+                prop_assert!(before.entries().map(|entry| entry.uid).eq(known), "what others hold stays");
+            }
+            prop_assert!(version.entries().map(|entry| (entry.uid, entry.modseq)).eq(model.clone()));
+            prop_assert_eq!(version.len, model.len());
+            prop_assert!(version.chunks.iter().all(|chunk| (1..=CHUNK).contains(&chunk.len())));
+            let (mut read, mut next) = (Vec::new(), 0);
+            while let Some(last) = version.some_from(next).last() {
+                read.extend(version.some_from(next).iter().map(|entry| entry.uid));
+                next = last.uid + 1;
+            }
+            prop_assert!(read.iter().eq(model.keys()));
+        }
+    }
+
+    #[test]
+    fn what_was_not_used_for_long_is_forgotten() {
+        let versions = Versions::new(Bounds { messages_from: 1, entries: 10 });
+        let key = |account| (AccountId::from_i64(account).unwrap(), MailboxId::INBOX);
+        let of = |len: u32| {
+            let mut version = Version::default();
+            version.append((1..=len).map(|uid| entry(uid, 1)).collect());
+            Arc::new(version)
+        };
+        let keep = |account, len| {
+            versions.kept(key(account));
+            versions.keep(key(account), of(len));
+        };
+        let len = |account| versions.kept(key(account)).1.map(|version| version.len);
+        keep(1, 4);
+        keep(2, 4);
+        assert_eq!(len(1), Some(4), "and it is used now");
+        keep(3, 4);
+        assert_eq!((len(1), len(2), len(3)), (Some(4), None, Some(4)));
+        keep(1, 6);
+        assert_eq!((len(1), len(3)), (Some(6), Some(4)), "ten in all");
+        keep(4, 11);
+        assert_eq!((len(1), len(3), len(4)), (None, None, None), "larger than all may be");
+    }
+}
