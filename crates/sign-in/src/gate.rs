@@ -44,7 +44,7 @@ pub struct Gate {
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
     directory: Arc<Directory>,
-    ids: Arc<RisingIds>,
+    pub(crate) ids: Arc<RisingIds>,
     key: Key,
     state: Mutex<State>,
     permits: Permits,

@@ -8,6 +8,7 @@ use hikyaku_types::{AccountId, TenantId, Timestamp};
 
 use crate::blocks;
 use crate::gate::Gate;
+use crate::lifts::{self, Lift};
 use crate::line::{self, Line, columns, floor};
 
 /// Whose lines are wanted.
@@ -23,6 +24,8 @@ pub enum Wanted {
 
 /// Lines of one page.
 const PAGE: u16 = 500;
+/// Blocks that one transaction lifts.
+const LIFTED_AT_ONCE: usize = 200;
 /// Most lines that a search looks at.
 const MOST: usize = 50_000;
 
@@ -91,7 +94,8 @@ impl Gate {
         self.state().blocks.list(tenant, self.clock.now())
     }
 
-    /// Ends blocks of a tenant: those of one account, or all. Gives what was lifted.
+    /// Ends blocks of a tenant: those of one account, or all; `who` and why is written down
+    /// with it. Gives what was lifted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -99,15 +103,26 @@ impl Gate {
         &self,
         tenant: Option<TenantId>,
         account: Option<AccountId>,
+        who: &str,
+        why: Option<&str>,
     ) -> Result<Vec<Block>, StoreError> {
         let subject = account.map(SubjectKey::Account);
         let mut lifted = self.blocks(tenant);
         lifted.retain(|block| blocks::is_about(block, subject));
+        self.lift(&lifted, who, why).await?;
+        Ok(lifted)
+    }
+
+    async fn lift(&self, blocks: &[Block], who: &str, why: Option<&str>) -> Result<(), StoreError> {
         let now = self.clock.now();
-        for page in lifted.chunks(200) {
-            let keys: Vec<_> = page.iter().map(|block| block.key).collect();
+        for page in blocks.chunks(LIFTED_AT_ONCE) {
+            let told: Vec<_> =
+                page.iter().map(|block| Lift::of(self.ids.next(now), block, now, who, why)).collect();
             self.write("sign-in.unblock", move |tx| {
-                keys.iter().try_for_each(|key| blocks::lift(tx, key, now))
+                told.iter().try_for_each(|lift| {
+                    blocks::lift(tx, &lift.key, now)?;
+                    lifts::write(tx, lift)
+                })
             })
             .await?;
             let mut state = self.state();
@@ -115,6 +130,14 @@ impl Gate {
                 state.blocks.lift(&block.key);
             }
         }
-        Ok(lifted)
+        Ok(())
+    }
+
+    /// At most `limit` (and 500) blocks that were lifted, of a tenant or of all, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lifts(&self, tenant: Option<TenantId>, limit: u16) -> Result<Vec<Lift>, StoreError> {
+        self.read("sign-in.lifts", move |tx| lifts::list(tx, tenant, limit.min(PAGE))).await
     }
 }

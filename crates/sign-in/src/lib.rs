@@ -28,6 +28,7 @@ mod blocks;
 mod gate;
 mod history;
 mod key;
+mod lifts;
 mod line;
 mod pending;
 mod permits;
@@ -39,6 +40,7 @@ use hikyaku_types::{Actor, Service};
 
 pub use gate::{Gate, Offer};
 pub use history::Wanted;
+pub use lifts::Lift;
 pub use line::{Line, last_id};
 pub use schema::SCHEMA;
 

@@ -138,12 +138,14 @@ impl Line {
     }
 }
 
-/// The newest id of a line, so that new ones rise above it.
+/// The newest id of what is appended here, so that new ones rise above it.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn last_id(tx: &mut ServiceTx<'_>) -> Result<i64, StoreError> {
-    const LAST: Sql = Sql::new("SELECT max(id) FROM signin");
+    const LAST: Sql = Sql::new(
+        "SELECT max(id) FROM (SELECT max(id) AS id FROM signin UNION ALL SELECT max(id) FROM lift) newest",
+    );
     let last = tx.row(LAST, &[], |row| row.get::<Option<i64>>(0))?;
     Ok(last.flatten().unwrap_or(0))
 }

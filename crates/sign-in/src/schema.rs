@@ -42,8 +42,15 @@ pub const SCHEMA: Component = Component {
                 PRIMARY KEY (tenant, account, name, source, class)
             ) {clustered};
             CREATE INDEX block_changed ON block (changed);
+
+            -- Who lifted which block. account and name: NULL is none.
+            CREATE TABLE lift (
+                id {rowid} PRIMARY KEY, at {int} NOT NULL, who TEXT NOT NULL, why TEXT, tenant {int} NOT NULL,
+                account {int}, name {int}, source {key} NOT NULL, class TEXT NOT NULL
+            );
+            CREATE INDEX lift_of_tenant ON lift (tenant, id);
         ",
         postgres: "",
-        tables: &[("signin", By::Tenant), ("known", By::Tenant), ("block", By::Tenant)],
+        tables: &[("signin", By::Tenant), ("known", By::Tenant), ("block", By::Tenant), ("lift", By::Tenant)],
     }],
 };

@@ -12,6 +12,7 @@ use hikyaku_types::{AccountId, Network, TenantId, Timestamp};
 use crate::PLATFORM;
 use crate::blocks::{self, Stored};
 use crate::gate::Gate;
+use crate::lifts;
 use crate::line::{self, Line, columns, damaged, floor};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -208,6 +209,7 @@ impl Gate {
         while self.write("sign-in.expire", move |tx| tx.execute(EXPIRE_LINES, &[lines.into()])).await? > 0 {}
         self.write("sign-in.expire_known", move |tx| {
             tx.execute(EXPIRE_KNOWN, &[known.into()])?;
+            lifts::expire(tx, lines)?;
             blocks::expire(tx, now.before(7 * DAY))
         })
         .await

@@ -145,8 +145,19 @@ fn a_source_that_guesses_is_blocked_and_unblocked(mail: TestStore) {
     assert!(!rig.lets_in(&gate, "ann@example.org", "secret", ELSEWHERE));
     // From where she is known, and from anywhere new, she gets in.
     assert!(rig.lets_in(&gate, "ann@example.org", "secret", OFFICE));
-    let lifted = rig.runtime.block_on(gate.unblock(Some(home(1).tenant), Some(ann()))).unwrap();
+    let lifted = rig
+        .runtime
+        .block_on(gate.unblock(Some(home(1).tenant), Some(ann()), "operator root", Some("she called")))
+        .unwrap();
     assert_eq!(lifted, [block]);
+    for (tenant, count) in [(None, 1), (Some(home(1).tenant), 1), (TenantId::from_i64(2), 0)] {
+        let told = rig.runtime.block_on(gate.lifts(tenant, 100)).unwrap();
+        assert_eq!(told.len(), count, "{tenant:?}");
+        for lift in told {
+            assert_eq!((lift.who.as_str(), lift.why.as_deref()), ("operator root", Some("she called")));
+            assert_eq!(lift.key, block.key);
+        }
+    }
     assert_eq!(gate.blocks(None), []);
     assert_eq!(rig.gate().blocks(None), [], "a node that starts later knows it too");
 }
@@ -175,7 +186,7 @@ fn nodes_hear_of_each_other(mail: TestStore) {
     rig.runtime.block_on(other.catch_up()).unwrap();
     assert_eq!(other.blocks(None).len(), 1);
     assert!(!rig.lets_in(&other, "ann@example.org", "secret", ELSEWHERE));
-    rig.runtime.block_on(other.unblock(None, None)).unwrap();
+    rig.runtime.block_on(other.unblock(None, None, "operator root", None)).unwrap();
     rig.runtime.block_on(one.catch_up()).unwrap();
     assert_eq!(one.blocks(None), []);
 }
@@ -232,11 +243,14 @@ fn what_is_old_is_forgotten(mail: TestStore) {
     let gate = rig.gate();
     assert!(rig.lets_in(&gate, "ann@example.org", "secret", OFFICE));
     rig.guess(&gate, "ann@example.org", ELSEWHERE, 10);
+    rig.runtime.block_on(gate.unblock(None, None, "operator root", None)).unwrap();
     rig.later(Duration::from_secs(80 * 86_400));
     rig.runtime.block_on(gate.expire()).unwrap();
     assert_eq!(rig.history(&gate).len(), 11);
+    assert_eq!(rig.runtime.block_on(gate.lifts(None, 100)).unwrap().len(), 1);
     rig.later(Duration::from_secs(11 * 86_400));
     rig.runtime.block_on(gate.expire()).unwrap();
+    assert_eq!(rig.runtime.block_on(gate.lifts(None, 100)).unwrap(), []);
     assert_eq!(rig.history(&gate), []);
 }
 

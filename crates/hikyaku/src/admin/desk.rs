@@ -53,7 +53,7 @@ pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
     importer: Importer,
     pub(super) queue: Administration,
-    /// That of a running server.
+    /// That of the running server, or one that was opened for this request.
     pub(super) gate: Option<Arc<Gate>>,
 }
 
@@ -91,13 +91,19 @@ impl Desk {
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
             Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
-            Ask::SignIn(ask) => sign_in::answer(self, who, ask).await.map(Reply::SignIn),
+            Ask::SignIn(ask) => self.sign_in(who, ask).await.map(Reply::SignIn),
         };
         done.unwrap_or_else(Reply::Error)
     }
 
     async fn one(&self, who: &str, request: Request) -> Result<Answer, Refusal> {
         self.directory.execute_as(Actor::Operator, who, request).await.map_err(refused)
+    }
+
+    async fn sign_in(&self, who: &str, ask: SignInAsk) -> Result<SignInReply, Refusal> {
+        let gate =
+            self.gate.as_deref().ok_or_else(|| Refusal::unavailable("sign-ins cannot be asked about"))?;
+        sign_in::answer(self, gate, who, ask).await
     }
 
     async fn many(&self, who: &str, requests: Vec<Request>) -> Result<(), Refusal> {
