@@ -13,7 +13,7 @@ use hikyaku_access::rule::{Allow, Level, Origin};
 use hikyaku_access::{Capacity, Cluster, State};
 use hikyaku_directory::{self as directory, Account, Claim, Directory, Entrance, SignInError};
 use hikyaku_store::{Store, StoreError};
-use hikyaku_types::{Clock, NodeId, Random, RisingIds, Timestamp};
+use hikyaku_types::{Clock, NodeId, Random, RisingIds};
 use tokio::time::{Instant, sleep_until};
 
 use crate::key::Key;
@@ -43,7 +43,7 @@ pub struct Offer<'a> {
 pub struct Gate {
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
-    directory: Arc<Directory>,
+    pub(crate) directory: Arc<Directory>,
     pub(crate) ids: Arc<RisingIds>,
     key: Key,
     state: Mutex<State>,
@@ -95,22 +95,30 @@ impl Gate {
     /// # Errors
     /// [`SignInError`]; `Refused` for every cause that is not our own fault.
     pub async fn sign_in(&self, offer: &Offer<'_>) -> Result<Arc<Account>, SignInError> {
-        let _permit = self.permits.of(offer.source).await;
-        let now = self.clock.now();
-        let answered = Instant::now() + guard::answer_after(offer.source, &self.state(), now);
-        let decided = self.decide(offer, now).await;
+        self.in_time(offer.source, self.decide(offer)).await
+    }
+
+    /// Carries an attempt out under a permit of its source; a failure is kept until it is time.
+    pub(crate) async fn in_time<T>(
+        &self,
+        source: IpAddr,
+        attempt: impl Future<Output = Result<T, SignInError>>,
+    ) -> Result<T, SignInError> {
+        let _permit = self.permits.of(source).await;
+        let answered = Instant::now() + guard::answer_after(source, &self.state(), self.clock.now());
+        let decided = attempt.await;
         if decided.is_err() {
             sleep_until(answered).await;
         }
         decided
     }
 
-    async fn decide(&self, offer: &Offer<'_>, now: Timestamp) -> Result<Arc<Account>, SignInError> {
+    async fn decide(&self, offer: &Offer<'_>) -> Result<Arc<Account>, SignInError> {
         if offer.authorization.is_some_and(|other| !other.is_empty() && other != offer.name) {
             return Err(SignInError::Refused);
         }
         let claim = self.directory.claim(offer.name, offer.password).await?;
-        let settings = Settings::default();
+        let now = self.clock.now();
         let sources = claim.app_password_sources().map(allowed);
         let attempt = Attempt {
             now,
@@ -123,17 +131,34 @@ impl Gate {
                 None => Credential::Password(self.key.tag(offer.password, now)),
             },
         };
-        let admission = self.before(&attempt, &settings);
+        let used = directory::Attempt { entrance: entrance(offer.service), source: offer.source };
+        // Its own bounds hold how many hashes are computed at once.
+        let check = self.directory.prove(&claim, offer.password, &used);
+        self.judged(&attempt, offer.client, check).await
+    }
+
+    /// Decides about an attempt, checks it if it may be, and remembers what came of it.
+    pub(crate) async fn judged<T>(
+        &self,
+        attempt: &Attempt<'_>,
+        client: &str,
+        check: impl Future<Output = Result<T, SignInError>>,
+    ) -> Result<T, SignInError> {
+        let settings = Settings::default();
+        let admission = self.before(attempt, &settings);
         let (outcome, answer) = match admission.decision {
-            Decision::Check => self.check(&claim, offer).await,
+            Decision::Check => {
+                let answer = check.await;
+                (outcome(&answer), answer)
+            }
             Decision::Challenge(_) | Decision::Refuse(_) => (Outcome::NotChecked, Err(SignInError::Refused)),
         };
-        let changes = self.after(&attempt, &admission, outcome, &settings);
-        self.note(&attempt, &admission, outcome, &changes, offer.client).await;
+        let changes = self.after(attempt, &admission, outcome, &settings);
+        self.note(attempt, &admission, outcome, &changes, client).await;
         answer
     }
 
-    fn subject(&self, claim: &Claim, name: &str) -> Subject<'static> {
+    pub(crate) fn subject(&self, claim: &Claim, name: &str) -> Subject<'static> {
         match (claim.account(), claim.domain()) {
             (Some(account), Some(domain)) => Subject::Account(AccountFacts {
                 tenant: account.home.tenant,
@@ -146,18 +171,6 @@ impl Gate {
                 Subject::Missing { tenant: domain.map(|domain| domain.tenant), name: self.key.name(name) }
             }
         }
-    }
-
-    /// Asks the directory. Its own bounds hold how many hashes are computed at once.
-    async fn check(&self, claim: &Claim, offer: &Offer<'_>) -> (Outcome, Result<Arc<Account>, SignInError>) {
-        let attempt = directory::Attempt { entrance: entrance(offer.service), source: offer.source };
-        let answer = self.directory.prove(claim, offer.password, &attempt).await;
-        let outcome = match &answer {
-            Ok(_) => Outcome::Good,
-            Err(SignInError::Refused) => Outcome::Wrong,
-            Err(SignInError::Unavailable) => Outcome::Unavailable,
-        };
-        (outcome, answer)
     }
 
     fn before(&self, attempt: &Attempt<'_>, settings: &Settings) -> Admission {
@@ -222,6 +235,14 @@ impl Gate {
     }
 }
 
+fn outcome<T>(answer: &Result<T, SignInError>) -> Outcome {
+    match answer {
+        Ok(_) => Outcome::Good,
+        Err(SignInError::Refused) => Outcome::Wrong,
+        Err(SignInError::Unavailable) => Outcome::Unavailable,
+    }
+}
+
 fn learned(changes: &Changes) -> (Learned, Option<hikyaku_access::facts::Tag>) {
     match changes.event.map(|event| event.what) {
         Some(What::Good { vouches: true, .. }) => (Learned::Vouch, None),
@@ -249,7 +270,7 @@ fn would_refuse(levels: &[Level]) -> String {
 }
 
 /// What the directory calls it.
-fn entrance(service: Service) -> Entrance {
+pub(crate) fn entrance(service: Service) -> Entrance {
     match service {
         Service::Imap => Entrance::Imap,
         Service::Pop3 => Entrance::Pop3,

@@ -1,5 +1,5 @@
-//! The one way in. Every server that lets somebody sign in asks [`Gate::sign_in`], and nothing
-//! else.
+//! The one way in. Every server that lets somebody sign in asks [`Gate::sign_in`], or
+//! [`Gate::begin_scram`] and [`Gate::finish_scram`], and nothing else.
 //!
 //! ```text
 //! permit of the source ─▶ claim (directory: who is meant) ─▶ access::guard::before
@@ -33,6 +33,7 @@ mod line;
 mod pending;
 mod permits;
 mod schema;
+mod scram;
 mod shared;
 mod word;
 
@@ -43,6 +44,7 @@ pub use history::Wanted;
 pub use lifts::Lift;
 pub use line::{Line, last_id};
 pub use schema::SCHEMA;
+pub use scram::Caller;
 
 /// The right to the access database is this crate's own: who asks was resolved before.
 const PLATFORM: Actor = Actor::Service(Service::Directory);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use hikyaku_access::facts::Service;
 use hikyaku_access::history::{Proof, Verdict};
 use hikyaku_access::reason::Reason;
-use hikyaku_directory::{Action, Answer, Kind, Request, SignInError};
-use hikyaku_sign_in::{Gate, Offer, Wanted};
+use hikyaku_directory::{Action, Answer, Kind, Named, Request, SignInError, Verb, scram};
+use hikyaku_sign_in::{Caller, Gate, Offer, Wanted};
 use hikyaku_store::AccountHome;
-use hikyaku_testkit::{TestDirectory, TestStore, both_engines, gate, set};
+use hikyaku_testkit::{ScramClient, TestDirectory, TestStore, both_engines, gate, set};
 use hikyaku_types::{AccountId, Actor, TenantId, Timestamp};
 use tokio::runtime::Runtime;
 
@@ -20,6 +20,7 @@ both_engines! {
     nodes_hear_of_each_other
     attempts_that_are_not_checked_share_a_line
     an_app_password_keeps_to_its_own_sources
+    scram_is_asked_about_like_every_other_way
     what_is_old_is_forgotten
 }
 
@@ -82,6 +83,27 @@ impl Rig {
 
     fn lets_in(&self, gate: &Gate, name: &str, password: &str, from: &str) -> bool {
         self.attempt(gate, name, password, from).0
+    }
+
+    /// The same by SCRAM.
+    fn scram(&self, gate: &Gate, name: &str, password: &str, from: &str) -> (bool, u64) {
+        let caller =
+            Caller { service: Service::Submission, source: from.parse().unwrap(), client: "telephone" };
+        let mechanism = scram::Mechanism::ScramSha256;
+        let offer = scram::Offer { mechanism, plus_announced: false, exporter: None, server_end_point: None };
+        let client = ScramClient::new(name, password, "abc");
+        self.runtime.block_on(async {
+            let began = tokio::time::Instant::now();
+            let (challenge, exchange) =
+                gate.begin_scram(&caller, &offer, client.first().as_bytes()).await.unwrap();
+            let (last, server_final) = client.last(&challenge);
+            let answer = gate.finish_scram(&caller, exchange, last.as_bytes()).await;
+            assert_ne!(answer.as_ref().err(), Some(&SignInError::Unavailable));
+            assert!(
+                answer.as_ref().is_ok_and(|proven| proven.server_final == server_final) || answer.is_err()
+            );
+            (answer.is_ok(), began.elapsed().as_secs())
+        })
     }
 
     /// Wrong passwords, each another one.
@@ -236,6 +258,48 @@ fn an_app_password_keeps_to_its_own_sources(mail: TestStore) {
     let lines = rig.runtime.block_on(gate.history(Wanted::Account(ann()), since, None, 1)).unwrap();
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert_eq!((line.record.proof, line.record.reason), (Proof::LongSecret, Some(Reason::CredentialRule)));
+}
+
+fn scram_is_asked_about_like_every_other_way(mail: TestStore) {
+    let rig = Rig::new(mail);
+    let gate = rig.gate();
+    let password = rig.mail.block_on(async {
+        rig.test.change(Kind::Tenant, "tenant-1", vec![set("scram", "yes")]).await;
+        rig.test.app_password("ann@example.org", "phone", vec![set("sources", "192.0.2.0/24")]).await
+    });
+    // Too long to guess, so a block does not close the account to it.
+    rig.guess(&gate, "ann@example.org", OFFICE, 10);
+    assert_eq!(gate.blocks(None).len(), 1);
+    let table = [
+        ("ann@example.org", password.as_str(), OFFICE, (true, 0)),
+        ("ann@example.org", "wrong", "203.0.113.1", (false, 1)),
+        ("ann@example.org", &password, ELSEWHERE, (false, 1)),
+        ("nobody@example.org", &password, "203.0.113.1", (false, 1)),
+    ];
+    for (name, password, from, expected) in table {
+        assert_eq!(rig.scram(&gate, name, password, from), expected, "{name} {from}");
+    }
+    assert_eq!(gate.blocks(None).len(), 1, "none of it was counted");
+    let object = Named { kind: Kind::Account, name: "ann@example.org".into(), tenant: None };
+    let action = Action::Move { verb: Verb::Suspend, object, version: None };
+    let request = Request { action, reason: None, dry_run: false };
+    rig.mail.block_on(rig.test.directory.execute(Actor::Operator, request)).unwrap();
+    assert_eq!(rig.scram(&gate, "ann@example.org", &password, OFFICE), (false, 1));
+    let since = Timestamp::from_secs(0);
+    let lines = rig.runtime.block_on(gate.history(Wanted::All, since, None, 5)).unwrap();
+    assert!(lines.iter().all(|line| line.record.proof == Proof::LongSecret));
+    let told: Vec<_> = lines.iter().rev().map(|line| (line.record.verdict, line.record.reason)).collect();
+    let failed = |reason| (Verdict::Failed, Some(reason));
+    assert_eq!(
+        told,
+        [
+            (Verdict::Admitted, None),
+            failed(Reason::WrongPassword),
+            failed(Reason::WrongPassword),
+            failed(Reason::NoAccount),
+            (Verdict::Refused, Some(Reason::Suspended)),
+        ]
+    );
 }
 
 fn what_is_old_is_forgotten(mail: TestStore) {

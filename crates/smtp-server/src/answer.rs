@@ -20,9 +20,6 @@ use crate::judge;
 use crate::leaving::Leaving;
 use crate::receive::Accepted;
 
-/// A failed sign-in by SCRAM is answered so long after it was tried, whatever the cause.
-pub(crate) const FAILURE_AFTER: Duration = Duration::from_secs(1);
-
 /// Checks credentials; the account if they are right.
 pub(crate) async fn sign_in(
     gate: &Gate,

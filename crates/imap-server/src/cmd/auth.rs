@@ -4,7 +4,6 @@
 //! Invariant: every failure has the same answer; the gate keeps it until it is time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hikyaku_access::facts::Service;
 use hikyaku_directory::{Account, SignInError};
@@ -13,9 +12,6 @@ use hikyaku_mailstore::account;
 use hikyaku_sign_in::Offer;
 
 use crate::session::{Outcome, Session};
-
-/// A failed sign-in by SCRAM is answered so long after it was tried, whatever the cause.
-pub(crate) const FAILURE_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) async fn login(session: &mut Session<'_>, user: &str, password: &[u8]) -> Outcome {
     sign_in(session, None, user, password).await
