@@ -20,6 +20,7 @@ use crate::key::Key;
 use crate::line::{Learned, Line};
 use crate::pending::Pending;
 use crate::permits::Permits;
+use crate::settings::Made;
 use crate::shared::Seen;
 
 /// What somebody offers to be let in.
@@ -48,6 +49,7 @@ pub struct Gate {
     key: Key,
     state: Mutex<State>,
     permits: Permits,
+    pub(crate) made: Made,
     pub(crate) pending: Mutex<Pending>,
     /// What of the other nodes' lines and blocks was seen.
     pub(crate) seen: Mutex<Seen>,
@@ -83,6 +85,7 @@ impl Gate {
             key,
             state: Mutex::new(state),
             permits: Permits::default(),
+            made: Made::default(),
             pending: Mutex::default(),
             seen: Mutex::default(),
         };
@@ -144,7 +147,7 @@ impl Gate {
         client: &str,
         check: impl Future<Output = Result<T, SignInError>>,
     ) -> Result<T, SignInError> {
-        let settings = Settings::default();
+        let settings = self.settings(attempt.subject.tenant()).await?;
         let admission = self.before(attempt, &settings);
         let (outcome, answer) = match admission.decision {
             Decision::Check => {

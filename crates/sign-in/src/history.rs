@@ -3,6 +3,7 @@
 use hikyaku_access::block::Block;
 use hikyaku_access::facts::SubjectKey;
 use hikyaku_access::history::stale::{StaleDevice, stale_devices};
+use hikyaku_access::policy::Exempt;
 use hikyaku_store::{Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
@@ -24,6 +25,8 @@ pub enum Wanted {
 
 /// Lines of one page.
 const PAGE: u16 = 500;
+/// Who lifts what a tenant exempts: the audit log says who exempted it.
+const EXEMPTED: &str = "exempt network";
 /// Blocks that one transaction lifts.
 const LIFTED_AT_ONCE: usize = 200;
 /// Most lines that a search looks at.
@@ -90,8 +93,35 @@ impl Gate {
     }
 
     /// The blocks that hold now, of a tenant or of all.
-    pub fn blocks(&self, tenant: Option<TenantId>) -> Vec<Block> {
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn blocks(&self, tenant: Option<TenantId>) -> Result<Vec<Block>, StoreError> {
+        self.lift_exempt(tenant).await?;
+        Ok(self.live(tenant))
+    }
+
+    fn live(&self, tenant: Option<TenantId>) -> Vec<Block> {
         self.state().blocks.list(tenant, self.clock.now())
+    }
+
+    /// Lifts blocks of sources that their tenant has exempted meanwhile. Nobody who comes from
+    /// there feels them any more in any case: this ends them for good.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lift_exempt(&self, tenant: Option<TenantId>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for block in self.live(tenant) {
+            let settings = self.settings(block.key.tenant).await?;
+            let source = block.key.source;
+            let covers =
+                |exempt: &&Exempt| exempt.network.covers(&source) && exempt.holds_for(source.address(), now);
+            if let Some(exempt) = settings.exempt.iter().find(covers) {
+                self.lift(&[block], EXEMPTED, Some(exempt.note.as_str())).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends blocks of a tenant: those of one account, or all; `who` and why is written down
@@ -107,7 +137,7 @@ impl Gate {
         why: Option<&str>,
     ) -> Result<Vec<Block>, StoreError> {
         let subject = account.map(SubjectKey::Account);
-        let mut lifted = self.blocks(tenant);
+        let mut lifted = self.live(tenant);
         lifted.retain(|block| blocks::is_about(block, subject));
         self.lift(&lifted, who, why).await?;
         Ok(lifted)

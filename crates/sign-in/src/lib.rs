@@ -34,6 +34,7 @@ mod pending;
 mod permits;
 mod schema;
 mod scram;
+mod settings;
 mod shared;
 mod word;
 

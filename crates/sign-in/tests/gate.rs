@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hikyaku_access::block::Block;
 use hikyaku_access::facts::Service;
 use hikyaku_access::history::{Proof, Verdict};
 use hikyaku_access::reason::Reason;
-use hikyaku_directory::{Action, Answer, Kind, Named, Request, SignInError, Verb, scram};
+use hikyaku_directory::{Action, Answer, FieldEdit, Kind, Named, Request, SignInError, Verb, scram};
 use hikyaku_sign_in::{Caller, Gate, Offer, Wanted};
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ScramClient, TestDirectory, TestStore, both_engines, gate, set};
@@ -21,6 +22,8 @@ both_engines! {
     attempts_that_are_not_checked_share_a_line
     an_app_password_keeps_to_its_own_sources
     scram_is_asked_about_like_every_other_way
+    a_tenant_sets_its_own_numbers
+    an_exempt_network_is_let_in_at_once
     what_is_old_is_forgotten
 }
 
@@ -113,10 +116,20 @@ impl Rig {
         }
     }
 
+    /// What is blocked, of a tenant or of all.
+    fn blocks(&self, gate: &Gate, tenant: Option<TenantId>) -> Vec<Block> {
+        self.runtime.block_on(gate.blocks(tenant)).unwrap()
+    }
+
     fn history(&self, gate: &Gate) -> Vec<(Verdict, Option<Reason>, u32)> {
         let since = Timestamp::from_secs(0);
         let lines = self.runtime.block_on(gate.history(Wanted::All, since, None, 500)).unwrap();
         lines.iter().map(|line| (line.record.verdict, line.record.reason, line.times)).collect()
+    }
+
+    /// Changes the tenant.
+    fn change(&self, fields: Vec<FieldEdit>) {
+        self.mail.block_on(self.test.change(Kind::Tenant, "tenant-1", fields));
     }
 
     fn later(&self, time: Duration) {
@@ -161,9 +174,9 @@ fn a_source_that_guesses_is_blocked_and_unblocked(mail: TestStore) {
     let rig = Rig::new(mail);
     let gate = rig.gate();
     rig.guess(&gate, "ann@example.org", ELSEWHERE, 10);
-    let [block] = gate.blocks(None)[..] else { panic!("one block") };
+    let [block] = rig.blocks(&gate, None)[..] else { panic!("one block") };
     assert_eq!((block.reason, block.failures), (Reason::ManyFailures, 10));
-    assert_eq!(gate.blocks(TenantId::from_i64(2)), []);
+    assert_eq!(rig.blocks(&gate, TenantId::from_i64(2)), []);
     assert!(!rig.lets_in(&gate, "ann@example.org", "secret", ELSEWHERE));
     // From where she is known, and from anywhere new, she gets in.
     assert!(rig.lets_in(&gate, "ann@example.org", "secret", OFFICE));
@@ -180,8 +193,8 @@ fn a_source_that_guesses_is_blocked_and_unblocked(mail: TestStore) {
             assert_eq!(lift.key, block.key);
         }
     }
-    assert_eq!(gate.blocks(None), []);
-    assert_eq!(rig.gate().blocks(None), [], "a node that starts later knows it too");
+    assert_eq!(rig.blocks(&gate, None), []);
+    assert_eq!(rig.blocks(&rig.gate(), None), [], "a node that starts later knows it too");
 }
 
 fn a_restart_forgets_nothing_that_matters(mail: TestStore) {
@@ -190,27 +203,27 @@ fn a_restart_forgets_nothing_that_matters(mail: TestStore) {
     assert!(rig.lets_in(&gate, "ann@example.org", "secret", OFFICE));
     rig.guess(&gate, "ann@example.org", ELSEWHERE, 10);
     let gate = rig.gate();
-    assert_eq!(gate.blocks(None).len(), 1);
+    assert_eq!(rig.blocks(&gate, None).len(), 1);
     assert!(!rig.lets_in(&gate, "ann@example.org", "secret", ELSEWHERE), "the block holds");
     // She is under attack: a source that failed elsewhere is not believed, hers is.
     rig.guess(&gate, "bob@example.org", "203.0.113.1", 2);
     assert!(!rig.lets_in(&gate, "ann@example.org", "secret", "203.0.113.1"));
     assert_eq!(rig.attempt(&gate, "ann@example.org", "secret", OFFICE), (true, 0));
     rig.later(Duration::from_secs(3601));
-    assert_eq!(gate.blocks(None), [], "it ended by itself");
+    assert_eq!(rig.blocks(&gate, None), [], "it ended by itself");
 }
 
 fn nodes_hear_of_each_other(mail: TestStore) {
     let rig = Rig::new(mail);
     let (one, other) = (rig.gate(), rig.gate());
     rig.guess(&one, "ann@example.org", ELSEWHERE, 10);
-    assert_eq!(other.blocks(None), []);
+    assert_eq!(rig.blocks(&other, None), []);
     rig.runtime.block_on(other.catch_up()).unwrap();
-    assert_eq!(other.blocks(None).len(), 1);
+    assert_eq!(rig.blocks(&other, None).len(), 1);
     assert!(!rig.lets_in(&other, "ann@example.org", "secret", ELSEWHERE));
     rig.runtime.block_on(other.unblock(None, None, "operator root", None)).unwrap();
     rig.runtime.block_on(one.catch_up()).unwrap();
-    assert_eq!(one.blocks(None), []);
+    assert_eq!(rig.blocks(&one, None), []);
 }
 
 fn attempts_that_are_not_checked_share_a_line(mail: TestStore) {
@@ -250,7 +263,7 @@ fn an_app_password_keeps_to_its_own_sources(mail: TestStore) {
     let Answer::Done { secret: Some(secret), .. } = made else { panic!("{made:?}") };
     // Guesses at the account do not close it to what is too long to guess.
     rig.guess(&gate, "ann@example.org", OFFICE, 10);
-    assert_eq!(gate.blocks(None).len(), 1);
+    assert_eq!(rig.blocks(&gate, None).len(), 1);
     assert!(!rig.lets_in(&gate, "ann@example.org", "secret", OFFICE));
     assert!(rig.lets_in(&gate, "ann@example.org", &secret, OFFICE));
     assert!(!rig.lets_in(&gate, "ann@example.org", &secret, ELSEWHERE));
@@ -269,7 +282,7 @@ fn scram_is_asked_about_like_every_other_way(mail: TestStore) {
     });
     // Too long to guess, so a block does not close the account to it.
     rig.guess(&gate, "ann@example.org", OFFICE, 10);
-    assert_eq!(gate.blocks(None).len(), 1);
+    assert_eq!(rig.blocks(&gate, None).len(), 1);
     let table = [
         ("ann@example.org", password.as_str(), OFFICE, (true, 0)),
         ("ann@example.org", "wrong", "203.0.113.1", (false, 1)),
@@ -279,12 +292,12 @@ fn scram_is_asked_about_like_every_other_way(mail: TestStore) {
     for (name, password, from, expected) in table {
         assert_eq!(rig.scram(&gate, name, password, from), expected, "{name} {from}");
     }
-    assert_eq!(gate.blocks(None).len(), 1, "none of it was counted");
+    assert_eq!(rig.blocks(&gate, None).len(), 1, "none of it was counted");
     let object = Named { kind: Kind::Account, name: "ann@example.org".into(), tenant: None };
     let action = Action::Move { verb: Verb::Suspend, object, version: None };
     let request = Request { action, reason: None, dry_run: false };
     rig.mail.block_on(rig.test.directory.execute(Actor::Operator, request)).unwrap();
-    assert_eq!(rig.scram(&gate, "ann@example.org", &password, OFFICE), (false, 1));
+    assert!(!rig.scram(&gate, "ann@example.org", &password, OFFICE).0);
     let since = Timestamp::from_secs(0);
     let lines = rig.runtime.block_on(gate.history(Wanted::All, since, None, 5)).unwrap();
     assert!(lines.iter().all(|line| line.record.proof == Proof::LongSecret));
@@ -300,6 +313,41 @@ fn scram_is_asked_about_like_every_other_way(mail: TestStore) {
             (Verdict::Refused, Some(Reason::Suspended)),
         ]
     );
+}
+
+fn a_tenant_sets_its_own_numbers(mail: TestStore) {
+    let rig = Rig::new(mail);
+    let gate = rig.gate();
+    let fields = vec![set("block_failures", "4"), set("block_minutes", "5"), set("block_scope", "tenant")];
+    rig.change(fields);
+    rig.guess(&gate, "ann@example.org", ELSEWHERE, 3);
+    assert_eq!(rig.blocks(&gate, None), []);
+    assert!(!rig.lets_in(&gate, "ann@example.org", "one more", ELSEWHERE));
+    let [block] = rig.blocks(&gate, None)[..] else { panic!("one block") };
+    assert_eq!((block.key.tenant, block.key.subject), (Some(home(1).tenant), None));
+    assert_eq!(block.until, block.since.after(Duration::from_secs(300)));
+    assert!(!rig.lets_in(&gate, "bob@example.org", "secret", ELSEWHERE), "it is the whole tenant's");
+}
+
+fn an_exempt_network_is_let_in_at_once(mail: TestStore) {
+    let rig = Rig::new(mail);
+    let gate = rig.gate();
+    rig.guess(&gate, "ann@example.org", ELSEWHERE, 10);
+    assert!(!rig.lets_in(&gate, "ann@example.org", "secret", ELSEWHERE));
+    rig.change(vec![set("exempt_networks", "198.51.100.0/24 office in Osaka")]);
+    assert_eq!(rig.attempt(&gate, "ann@example.org", "secret", ELSEWHERE), (true, 0));
+    assert_eq!(rig.blocks(&gate, None), []);
+    let lifts = rig.runtime.block_on(gate.lifts(None, 10)).unwrap();
+    let [lift] = &lifts[..] else { panic!("{lifts:?}") };
+    assert_eq!((lift.who.as_str(), lift.why.as_deref()), ("exempt network", Some("office in Osaka")));
+    // Whatever is guessed from there is answered as wrong and blocks nobody.
+    rig.guess(&gate, "bob@example.org", ELSEWHERE, 15);
+    assert!(rig.lets_in(&gate, "bob@example.org", "secret", ELSEWHERE));
+    // Its neighbour is not exempt, nor is it for long.
+    rig.guess(&gate, "bob@example.org", "198.51.101.7", 10);
+    assert_eq!(rig.blocks(&gate, None).len(), 1);
+    rig.change(vec![set("exempt_networks", "198.51.101.0/24 until 2020-01-01 auditors")]);
+    assert_eq!(rig.blocks(&gate, None).len(), 1, "it ended long ago");
 }
 
 fn what_is_old_is_forgotten(mail: TestStore) {
@@ -334,5 +382,5 @@ fn a_forgotten_device_is_found() {
         "a client that calls itself Thunderbird/140 at 192.0.2.10 offers an old password of ann@example.org \
          every 5 minutes"
     );
-    assert_eq!(gate.blocks(None), [], "it harms nobody");
+    assert_eq!(rig.blocks(&gate, None), [], "it harms nobody");
 }

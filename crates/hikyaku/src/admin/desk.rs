@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use hikyaku_directory::{Answer, Directory, DirectoryError, Request};
+use hikyaku_directory::{Action, Answer, Directory, DirectoryError, Kind, Request};
 use hikyaku_queue::Administration;
 use hikyaku_sign_in::Gate;
 use hikyaku_types::Actor;
@@ -97,7 +97,23 @@ impl Desk {
     }
 
     async fn one(&self, who: &str, request: Request) -> Result<Answer, Refusal> {
-        self.directory.execute_as(Actor::Operator, who, request).await.map_err(refused)
+        let may_exempt =
+            matches!(&request.action, Action::Change { object, .. } if object.kind == Kind::Tenant);
+        let done = self.directory.execute_as(Actor::Operator, who, request).await.map_err(refused)?;
+        if may_exempt {
+            self.lift_exempt().await;
+        }
+        Ok(done)
+    }
+
+    /// Who comes from an exempt network is let in already; a list of blocks that was not cleaned
+    /// is cleaned when it is looked at.
+    async fn lift_exempt(&self) {
+        if let Some(gate) = &self.gate
+            && let Err(error) = gate.lift_exempt(None).await
+        {
+            tracing::warn!(%error, "blocks of exempt networks were not lifted yet");
+        }
     }
 
     async fn sign_in(&self, who: &str, ask: SignInAsk) -> Result<SignInReply, Refusal> {

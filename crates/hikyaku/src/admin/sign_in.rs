@@ -75,7 +75,7 @@ pub(super) async fn answer(
     let failed = |error| Refusal::failed(&error);
     match ask.what {
         What::Blocks => {
-            let mut blocks = gate.blocks(tenant);
+            let mut blocks = gate.blocks(tenant).await.map_err(failed)?;
             blocks.retain(|block| account.is_none() || block.key.subject == account.map(SubjectKey::Account));
             Ok(SignInReply::Blocks(block_views(desk, &blocks).await))
         }
