@@ -19,10 +19,13 @@ use crate::gate::Gate;
 /// Most tenants whose settings are kept made.
 const MOST: usize = 30_000;
 
+/// A version of a tenant, and what was made of it.
+type MadeOf = (Arc<TenantFacts>, Arc<Settings>);
+
 /// Settings that were made.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
-    tenants: Mutex<HashMap<TenantId, (Arc<TenantFacts>, Arc<Settings>)>>,
+    tenants: Mutex<HashMap<TenantId, MadeOf>>,
 }
 
 impl Made {

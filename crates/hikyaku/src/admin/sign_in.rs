@@ -7,6 +7,7 @@
 mod command;
 mod view;
 
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -139,9 +140,9 @@ async fn names(desk: &Desk, subjects: impl Iterator<Item = SubjectKey>) -> Names
 
 /// What cannot be shown any more keeps its id.
 async fn learn(desk: &Desk, kind: Kind, id: String, names: &mut Names) {
-    if !names.contains_key(&id) {
-        let name = shown(desk, kind, &id).await.map_or_else(|_| id.clone(), |view| view.name);
-        names.insert(id, name);
+    if let Entry::Vacant(free) = names.entry(id) {
+        let name = shown(desk, kind, free.key()).await.map_or_else(|_| free.key().clone(), |view| view.name);
+        free.insert(name);
     }
 }
 
