@@ -19,7 +19,7 @@ use hikyaku_mailstore::KeyCleaner;
 use hikyaku_net::{Limits as Connections, Listener, Shutdown};
 use hikyaku_smtp_proto::Listener as Kind;
 use hikyaku_smtp_server::{Isolation, Limits, Metrics, Mode, Services, serve, settings};
-use hikyaku_testkit::{TestDirectory, TestStore};
+use hikyaku_testkit::{TestDirectory, TestStore, gate};
 use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -105,10 +105,12 @@ impl Server {
             smtp.limits.transactions = u32::MAX;
             smtp.limits.refused_recipients = u32::MAX;
             let largest = usize::try_from(smtp.limits.size_bytes).expect("it fits");
+            let directory = directory(&mail).await;
             let services = Services {
                 store: Arc::clone(&mail.store),
                 content: Arc::clone(&mail.content),
-                directory: directory(&mail).await,
+                gate: gate(&mail.store, &directory, Arc::new(SystemClock)).await,
+                directory,
                 keys,
                 ids: Arc::new(RisingIds::new(NodeId::new(2).expect("a node"))),
                 clock: Arc::new(SystemClock),

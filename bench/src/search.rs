@@ -12,7 +12,7 @@ use hikyaku_mailstore::search::{Indexer, Step};
 use hikyaku_net::{Ending, Limits, Listener, Shutdown};
 use hikyaku_store::{AccountHome, Location, Options, Sql, StoreError};
 use hikyaku_testkit::postgres::{Cluster, Options as ClusterOptions};
-use hikyaku_testkit::{Rng, SeededRandom, TestDirectory, TestStore, scratch_dir};
+use hikyaku_testkit::{Rng, SeededRandom, TestDirectory, TestStore, gate, scratch_dir};
 use hikyaku_types::{NodeId, RisingIds};
 
 use crate::mail::Writer;
@@ -80,6 +80,7 @@ fn listen(mail: &TestStore, search: Indexer, ending: Ending) -> anyhow::Result<S
         let services = Services {
             store: Arc::clone(&mail.store),
             content: Arc::clone(&mail.content),
+            gate: gate(&mail.store, &test.directory, Arc::clone(&mail.clock) as _).await,
             directory: test.directory,
             search,
             ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),

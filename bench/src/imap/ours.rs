@@ -16,7 +16,7 @@ use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::{AccountHome, Location, Options};
-use hikyaku_testkit::{SeededRandom, TestDirectory, TestStore, scratch_dir};
+use hikyaku_testkit::{SeededRandom, TestDirectory, TestStore, gate, scratch_dir};
 use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
 
 use super::{Arguments, IDLE, LARGE, PASSWORD, Server};
@@ -199,6 +199,7 @@ async fn services(store: &TestStore) -> Services {
     Services {
         store: Arc::clone(&store.store),
         content: Arc::clone(&store.content),
+        gate: gate(&store.store, &directory.directory, Arc::new(SystemClock)).await,
         directory: directory.directory,
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock: Arc::new(SystemClock),

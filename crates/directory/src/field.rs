@@ -300,6 +300,7 @@ by_text! {
     AccountId, "an account's address";
     crate::credential::Entrance, "imap, pop3, submission, sieve, webmail or api";
     crate::kind::credential::Day, "a day like 2027-03-31";
+    crate::kind::guessing::ExemptNetwork, "a network and whose it is, like 192.0.2.0/24 office in Osaka";
     Domain, "a domain name";
     String, "a word";
     Network, "an address or network like 192.0.2.0/24";

@@ -10,6 +10,7 @@ pub mod credential;
 pub mod domain;
 pub mod forged_mail;
 pub mod group;
+pub mod guessing;
 pub mod list;
 pub mod plan;
 pub mod role;

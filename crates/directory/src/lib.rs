@@ -48,9 +48,12 @@ pub use admin::{MOST_AT_ONCE, Removal};
 pub use credential::*;
 pub use error::DirectoryError;
 pub use facts::{AccountFacts, CacheSizes, DomainFacts, TenantFacts};
-pub use field::{Edit, Field, FieldValue, Record};
+pub use field::{Edit, Field, FieldValue, Limit, Record};
 pub use kind::Kind;
+pub use kind::credential::Day;
 pub use kind::forged_mail::{ForgedMail, ForgedMailPolicy};
+pub use kind::guessing::{BOUNDS, BlockScope, ExemptNetwork};
+pub use kind::tenant::Tenant;
 pub use log::{AuditLine, LOOK_BACK};
 pub use object::{Filter, Object, State};
 pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
@@ -58,7 +61,7 @@ pub use resolve::{Account, MOST_RECIPIENTS, Recipients, Resolution};
 pub use rights::{Standing, Verb};
 pub use schema::SCHEMA;
 pub use scram_sign_in::{ScramExchange, ScramProven};
-pub use sign_in::{Attempt, SignInError};
+pub use sign_in::{Attempt, Claim, SignInError};
 
 /// The directory itself, whose right to the tables is its own: it resolves others' before.
 const DIRECTORY: Actor = Actor::Service(Service::Directory);

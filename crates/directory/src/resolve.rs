@@ -259,7 +259,7 @@ impl Directory {
         })
     }
 
-    async fn domain(&self, name: &Domain) -> Result<Option<Arc<DomainFacts>>, StoreError> {
+    pub(crate) async fn domain(&self, name: &Domain) -> Result<Option<Arc<DomainFacts>>, StoreError> {
         if let Some(known) = self.fresh().and_then(|caches| caches.domains.get(name)) {
             return Ok(known);
         }

@@ -10,13 +10,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hikyaku_store::{Scope, Sql, StoreError};
-use hikyaku_types::{AccountId, Actor, Address, Service, TenantId, Timestamp};
+use hikyaku_types::{AccountId, Actor, Address, Network, Service, TenantId, Timestamp};
 
 use crate::credential::{
     AppPassword, AppPasswordDigest, AppPasswordRecord, Entrance, HashingError, LastUse, LookupId,
     PasswordCheck, PasswordHash, Services,
 };
-use crate::facts::{CredentialFacts, read_credentials};
+use crate::facts::{CredentialFacts, DomainFacts, read_credentials};
 use crate::kind::Kind;
 use crate::kind::credential::CredentialKind;
 use crate::log::Cached;
@@ -54,6 +54,41 @@ pub struct Attempt {
 
 const USED: Sql = Sql::new("UPDATE credential SET used_at = $2 WHERE id = $1");
 
+/// Whom a typed name means, and what kind of proof came with it. Nothing has been checked yet.
+#[derive(Debug)]
+pub struct Claim {
+    account: Option<(Account, State)>,
+    domain: Option<Arc<DomainFacts>>,
+    credentials: Arc<[CredentialFacts]>,
+    app_password: Option<LookupId>,
+}
+
+impl Claim {
+    /// The account, if there is one.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref().map(|(account, _)| account)
+    }
+
+    /// Is there an account that may not sign in?
+    pub fn is_suspended(&self) -> bool {
+        self.account.as_ref().is_some_and(|(_, state)| *state != State::Active)
+    }
+
+    /// The domain of the account's own address; of a name without account, the one that was
+    /// typed, if it is ours.
+    pub fn domain(&self) -> Option<&DomainFacts> {
+        self.domain.as_deref()
+    }
+
+    /// From where the app password that was offered may be used (empty: from anywhere), if
+    /// one of the account's was, by its public part.
+    pub fn app_password_sources(&self) -> Option<Vec<Network>> {
+        let id = self.app_password?;
+        let found = self.credentials.iter().find(|one| one.prefix.as_deref() == Some(id.as_str()))?;
+        Some(found.fields.sources.iter().map(|source| source.0).collect())
+    }
+}
+
 impl Directory {
     /// Checks a name and a password.
     ///
@@ -65,22 +100,59 @@ impl Directory {
         password: &[u8],
         attempt: &Attempt,
     ) -> Result<Arc<Account>, SignInError> {
-        let found = match name.trim().parse::<Address>() {
-            Ok(address) => self.account_of(&address).await?,
-            Err(_) => None,
+        let claim = self.claim(name, password).await?;
+        self.prove(&claim, password, attempt).await
+    }
+
+    /// Whom a typed name means. Cheap: it is answered from the caches.
+    ///
+    /// # Errors
+    /// [`SignInError::Unavailable`].
+    pub async fn claim(&self, name: &str, password: &[u8]) -> Result<Claim, SignInError> {
+        let address = name.trim().parse::<Address>().ok();
+        let account = match &address {
+            Some(address) => self.account_of(address).await?,
+            None => None,
         };
-        let credentials = match &found {
+        let account = account.filter(|(_, state)| *state != State::Deleted);
+        let domain = match (&account, &address) {
+            (Some((account, _)), _) => self.domain(&account.address().domain).await?,
+            (None, Some(address)) => self.domain(&address.domain).await?,
+            (None, None) => None,
+        };
+        let credentials = match &account {
             Some((account, _)) => self.credentials(account.home.tenant, account.home.account).await?,
             None => Arc::from([]),
         };
-        let account = found.filter(|(_, state)| *state == State::Active).map(|(account, _)| account);
-        let is_right = self.opens_by_app_password(&credentials, password, attempt).await?
-            || self.opens_by_password(account.as_ref(), &credentials, password).await?;
-        account.filter(|_| is_right).map(Arc::new).ok_or(SignInError::Refused)
+        let typed = AppPassword::parse(password).map(|typed| typed.id());
+        let is_one = |one: &CredentialFacts| {
+            one.state == State::Active && typed.is_some_and(|id| one.prefix.as_deref() == Some(id.as_str()))
+        };
+        let app_password = typed.filter(|_| credentials.iter().any(is_one));
+        Ok(Claim { account, domain, credentials, app_password })
     }
 
-    /// Long enough not to be guessed, so checked at once. Without a match nothing is lost: it
-    /// may be a password that looks like one.
+    /// Checks the password of a claim. What is offered as an app password is checked as that
+    /// alone, so that nothing which is not counted tries a password.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn prove(
+        &self,
+        claim: &Claim,
+        password: &[u8],
+        attempt: &Attempt,
+    ) -> Result<Arc<Account>, SignInError> {
+        let account = claim.account.as_ref().filter(|(_, state)| *state == State::Active);
+        let account = account.map(|(account, _)| account);
+        let is_right = match claim.app_password {
+            Some(_) => self.opens_by_app_password(&claim.credentials, password, attempt).await?,
+            None => self.opens_by_password(account, &claim.credentials, password).await?,
+        };
+        account.filter(|_| is_right).map(|account| Arc::new(account.clone())).ok_or(SignInError::Refused)
+    }
+
+    /// Long enough not to be guessed, so checked at once.
     async fn opens_by_app_password(
         &self,
         credentials: &[CredentialFacts],

@@ -17,6 +17,7 @@ mod queue;
 mod refusal;
 mod secret;
 mod seed;
+mod sign_in;
 mod socket;
 mod table;
 mod user;
@@ -54,6 +55,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some(("queue", matches)) = matches.subcommand() {
         return queue::run(matches, place, json);
+    }
+    if let Some((word @ ("block" | "history"), matches)) = matches.subcommand() {
+        return sign_in::run(word, matches, place, json);
     }
     if let Some(("import-mail", matches)) = matches.subcommand() {
         return import::run(matches, place, json);

@@ -9,6 +9,7 @@ use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode as ImapMode, Start};
 use hikyaku_net::{Listener, Shutdown, TlsAcceptor};
 use hikyaku_sender_auth::dns::{Network as DnsNetwork, Resolver};
+use hikyaku_sign_in::Gate;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Judge, Mode as SmtpMode};
@@ -99,6 +100,7 @@ pub(crate) struct Listeners {
     running: JoinSet<()>,
     /// Ended between two of its steps, which are transactions.
     background: tokio::task::AbortHandle,
+    gate: Arc<Gate>,
 }
 
 impl Listeners {
@@ -121,18 +123,21 @@ impl Listeners {
                 .with_context(|| format!("cannot listen on {} for lmtp", path.display()))?;
             bound.push((Door::Lmtp, listener));
         }
+        let gate = installation.gate(directory).await?;
         let smtp = installation.smtp(
             Arc::clone(directory),
+            Arc::clone(&gate),
             manner.bounds.shared,
             usize::try_from(manner.bounds.smtp.size_bytes)?,
             judge(wanted, manner)?,
         );
-        let imap = installation.imap(Arc::clone(directory));
+        let imap = installation.imap(Arc::clone(directory), Arc::clone(&gate));
         let mut listeners = Self {
             addresses,
             shutdown: Shutdown::new(),
             running: JoinSet::new(),
-            background: tokio::spawn(background(installation, directory)?).abort_handle(),
+            background: tokio::spawn(background(installation, directory, &gate)?).abort_handle(),
+            gate,
         };
         for (door, listener) in bound {
             let listener = listener.counting(&installation.net_metrics).behind(manner.proxies.clone());
@@ -177,6 +182,9 @@ impl Listeners {
         self.shutdown.begin();
         while self.running.join_next().await.is_some() {}
         self.background.abort();
+        if let Err(error) = self.gate.flush().await {
+            tracing::error!(%error, "the last sign-ins could not be written to the history");
+        }
         Ok(())
     }
 }
@@ -186,21 +194,24 @@ impl Listeners {
 fn background(
     installation: &Installation,
     directory: &Arc<Directory>,
+    gate: &Arc<Gate>,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
-    let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory)));
+    let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory), Some(Arc::clone(gate))));
     let search = installation.search.clone();
-    let maintenance = maintenance::run(store, content, Arc::clone(directory), search.clone());
-    let (is_shared, directory) = (installation.is_shared, Arc::clone(directory));
+    let maintenance =
+        maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate), search.clone());
+    let history = maintenance::write_history(Arc::clone(gate));
+    let (is_shared, directory, gate) = (installation.is_shared, Arc::clone(directory), Arc::clone(gate));
     let keep_up = async move {
         if is_shared {
-            maintenance::keep_up(directory).await;
+            maintenance::keep_up(directory, gate).await;
         }
     };
     Ok(async move {
-        tokio::join!(maintenance, search.run(), keep_up, admin);
+        tokio::join!(maintenance, history, search.run(), keep_up, admin);
     })
 }
 

@@ -10,12 +10,15 @@ use std::time::Duration;
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{MailboxId, account, deliver, entry, mailbox, pack};
+use hikyaku_sign_in::Gate;
 use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock, TenantId};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// How soon a node knows what another has changed.
 const KEEP_UP: Duration = Duration::from_millis(500);
+/// How long history that nobody waits for is gathered.
+const FLUSH: Duration = Duration::from_secs(1);
 /// How long a client may be away and still be told what was expunged (RFC 7162 section 3.2.5.1).
 const KEEP_EXPUNGES: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A peer that lost our reply gives up after this long.
@@ -26,12 +29,14 @@ pub(crate) async fn run(
     store: Arc<Store>,
     content: Arc<Content>,
     directory: Arc<Directory>,
+    gate: Arc<Gate>,
     search: Indexer,
 ) {
     let shards: Vec<ShardId> = store.shards().collect();
     loop {
         report("what was deleted", remove_deleted(&store, &directory).await);
         report("the log of changes", trim(&directory).await);
+        report("old sign-ins", gate.expire().await);
         for &shard in &shards {
             // Each by itself: one that fails must not keep the others from their work.
             report("partitions of the trace", partitions(&store, shard).await);
@@ -48,10 +53,14 @@ pub(crate) async fn run(
 }
 
 /// Nodes that share a database learn of each other's changes.
-pub(crate) async fn keep_up(directory: Arc<Directory>) {
+pub(crate) async fn keep_up(directory: Arc<Directory>, gate: Arc<Gate>) {
     let mut failed = false;
     loop {
-        match directory.catch_up().await {
+        let heard = match directory.catch_up().await {
+            Ok(()) => gate.catch_up().await,
+            Err(error) => Err(error),
+        };
+        match heard {
             Ok(()) => failed = false,
             Err(error) => {
                 if !failed {
@@ -61,6 +70,19 @@ pub(crate) async fn keep_up(directory: Arc<Directory>) {
             }
         }
         tokio::time::sleep(KEEP_UP).await;
+    }
+}
+
+/// Sign-ins that did not have to be written at once are a second later.
+pub(crate) async fn write_history(gate: Arc<Gate>) {
+    let mut failed = false;
+    loop {
+        tokio::time::sleep(FLUSH).await;
+        let flushed = gate.flush().await;
+        if let (Err(error), false) = (&flushed, failed) {
+            tracing::error!(%error, "sign-ins cannot be written to the history");
+        }
+        failed = flushed.is_err();
     }
 }
 

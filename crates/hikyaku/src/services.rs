@@ -8,6 +8,7 @@ use hikyaku_imap_server::{Bounds, Packer, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
+use hikyaku_sign_in::Gate;
 use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
@@ -15,13 +16,14 @@ use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemCloc
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 6] = [
+pub(crate) const COMPONENTS: [&Component; 7] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
     &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
     &hikyaku_queue::SCHEMA,
+    &hikyaku_sign_in::SCHEMA,
 ];
 
 /// Where the key ring is unless the settings say it.
@@ -114,11 +116,19 @@ impl Installation {
         }))
     }
 
+    /// Who may sign in to what the directory knows.
+    pub(crate) async fn gate(&self, directory: &Arc<Directory>) -> Result<Arc<Gate>, StoreError> {
+        let (store, directory, ids) = (Arc::clone(&self.store), Arc::clone(directory), Arc::clone(&self.ids));
+        let gate = Gate::open(store, directory, ids, Arc::new(SystemClock), &SystemRandom, this_node());
+        gate.await.map(Arc::new)
+    }
+
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
     /// called inside the runtime: it starts the forgetting of delivery keys.
     pub(crate) fn smtp(
         &self,
         directory: Arc<Directory>,
+        gate: Arc<Gate>,
         limits: Limits,
         largest: usize,
         judge: Option<Arc<Judge>>,
@@ -129,6 +139,7 @@ impl Installation {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
             directory,
+            gate,
             keys,
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
@@ -147,7 +158,7 @@ impl Installation {
 
     /// What IMAP sessions work with.
     /// Must be called inside the runtime: it starts the packing of mailboxes.
-    pub(crate) fn imap(&self, directory: Arc<Directory>) -> hikyaku_imap_server::Services {
+    pub(crate) fn imap(&self, directory: Arc<Directory>, gate: Arc<Gate>) -> hikyaku_imap_server::Services {
         let (packer, packing) =
             Packer::new(Arc::clone(&self.store), Arc::clone(&self.content), hikyaku_mailstore::pack::MOST);
         tokio::spawn(packing);
@@ -155,6 +166,7 @@ impl Installation {
             store: Arc::clone(&self.store),
             content: Arc::clone(&self.content),
             directory,
+            gate,
             search: self.search.clone(),
             ids: Arc::clone(&self.ids),
             clock: Arc::new(SystemClock),
@@ -165,9 +177,14 @@ impl Installation {
     }
 }
 
+/// There is one node so far.
+fn this_node() -> NodeId {
+    NodeId::new(0).expect("0 is a node")
+}
+
 /// Prepares every shard for writing, and makes ids that rise above all that it has.
 async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
-    let ids = RisingIds::new(NodeId::new(0).expect("0 is a node"));
+    let ids = RisingIds::new(this_node());
     let now = SystemClock.now();
     for shard in store.shards() {
         let scope = || Scope::service(&MAINTENANCE, shard, None).expect("maintenance is a service");
@@ -180,5 +197,7 @@ async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
     }
     let control = Scope::control(&MAINTENANCE).expect("maintenance operates");
     ids.start_above(store.read(control, "directory.newest", hikyaku_directory::last_ids).await?);
+    let access = Scope::access(&MAINTENANCE).expect("maintenance is a service");
+    ids.start_above(store.read(access, "sign-in.newest", hikyaku_sign_in::last_id).await?);
     Ok(ids)
 }

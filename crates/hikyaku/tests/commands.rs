@@ -120,9 +120,14 @@ fn free_address() -> SocketAddr {
 
 /// `hikyaku admin`, with this on its standard input; what it printed.
 fn admin(data: &Path, line: &str, input: &str) -> Result<String, String> {
+    admin_words(data, &line.split(' ').collect::<Vec<_>>(), input)
+}
+
+/// The same, with words that may have spaces.
+fn admin_words(data: &Path, words: &[&str], input: &str) -> Result<String, String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hikyaku"))
         .arg("admin")
-        .args(line.split(' '))
+        .args(words)
         .args(["--data", data.to_str().unwrap()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -344,6 +349,90 @@ fn an_operator_administers_without_a_server() {
     let at = format!("--data {}", data.display());
     assert_eq!(codes(&format!("admin account show nobody@example.org {at}")), Some(1));
     assert_eq!(codes(&format!("admin account {at}")), Some(2));
+}
+
+/// So many wrong passwords for ann, all at once: each is answered a second later at the earliest.
+fn guess_at_ann(imap: SocketAddr, times: usize) {
+    let guess = move |number: usize| {
+        let mut reader = connect(imap);
+        say(&mut reader, "", "* OK");
+        say(&mut reader, &format!("a LOGIN ann@example.org wrong{number}\r\n"), "a NO");
+    };
+    std::thread::scope(|scope| (0..times).for_each(|number| drop(scope.spawn(move || guess(number)))));
+}
+
+/// What is guessed at a running server, and what an operator hears and does about it, through
+/// the server and without it.
+#[test]
+fn an_operator_sees_and_lifts_blocks() {
+    let folder = scratch_dir();
+    let (smtp, imap) = (free_address(), free_address());
+    let (file, data) = (folder.path().join("hikyaku.toml"), folder.path().join("data"));
+    std::fs::write(&file, settings(&data, smtp, imap)).unwrap();
+    installation(&data);
+    admin(&data, "account create ann@example.org", "").unwrap();
+    admin(&data, "credential create --account ann@example.org --password-stdin", "a secret of ours\n")
+        .unwrap();
+    assert_eq!(admin(&data, "block list", "").unwrap(), "Nobody is blocked.\n");
+    let server = Server::start(&file);
+    guess_at_ann(imap, 10);
+    let listed = admin(&data, "block list ann@example.org", "").unwrap();
+    assert!(listed.contains("ann@example.org  127.0.0.1") && listed.contains("many-failures"), "{listed}");
+    let history = admin(&data, "history list --tenant acme --limit 3", "").unwrap();
+    assert_eq!(history.matches("ann@example.org  imap     127.0.0.1").count(), 3, "{history}");
+    assert!(history.contains("failed  wrong-password"), "{history}");
+    let told = admin(&data, "history stale", "").unwrap();
+    assert_eq!(told, "No device is known to be stale.\n");
+    let refused = admin(&data, "block lift", "").unwrap_err();
+    assert!(refused.contains("say whose blocks are to be lifted"), "{refused}");
+    server.stop();
+    // The server wrote it down; without it the same is known.
+    assert_eq!(admin(&data, "block list --tenant acme", "").unwrap(), listed);
+    let lifted = admin(&data, "block lift ann@example.org --reason forgotten", "").unwrap();
+    assert!(lifted.starts_with("Lifted:\n") && lifted.contains("ann@example.org  127.0.0.1"), "{lifted}");
+    let again = admin(&data, "block lift ann@example.org", "").unwrap();
+    assert_eq!(again, "There was nothing to lift.\n");
+    let log = admin(&data, "block log --tenant acme --json", "").unwrap();
+    let log: serde_json::Value = serde_json::from_str(&log).unwrap();
+    let [line] = &log["lifts"].as_array().unwrap()[..] else { panic!("{log}") };
+    assert_eq!((&line["account"], &line["reason"]), (&"ann@example.org".into(), &"forgotten".into()));
+    assert!(line["who"].as_str().is_some_and(|who| !who.is_empty()), "{line}");
+    let server = Server::start(&file);
+    let mut reader = connect(imap);
+    say(&mut reader, "", "* OK");
+    say(&mut reader, "a LOGIN ann@example.org \"a secret of ours\"\r\n", "a OK");
+    assert_eq!(admin(&data, "block list", "").unwrap(), "Nobody is blocked.\n");
+    let refused = admin(&data, "block list nobody@example.org", "").unwrap_err();
+    assert!(refused.contains("there is no account"), "{refused}");
+    server.stop();
+}
+
+#[test]
+fn a_tenant_says_what_blocks_and_what_is_exempt() {
+    let folder = scratch_dir();
+    let (smtp, imap) = (free_address(), free_address());
+    let (file, data) = (folder.path().join("hikyaku.toml"), folder.path().join("data"));
+    std::fs::write(&file, settings(&data, smtp, imap)).unwrap();
+    installation(&data);
+    admin(&data, "account create ann@example.org", "").unwrap();
+    admin(&data, "credential create --account ann@example.org --password-stdin", "a secret of ours\n")
+        .unwrap();
+    let refused = admin(&data, "tenant change acme --block-failures 101", "").unwrap_err();
+    assert!(refused.contains("block_failures: it is 3 to 100"), "{refused}");
+    let server = Server::start(&file);
+    admin(&data, "tenant change acme --block-failures 3", "").unwrap();
+    guess_at_ann(imap, 3);
+    assert!(admin(&data, "block list", "").unwrap().contains("ann@example.org  127.0.0.1"));
+    let mut reader = connect(imap);
+    say(&mut reader, "", "* OK");
+    say(&mut reader, "a LOGIN ann@example.org \"a secret of ours\"\r\n", "a NO");
+    let exempt = ["tenant", "change", "acme", "--exempt-networks", "127.0.0.0/8 this machine"];
+    admin_words(&data, &exempt, "").unwrap();
+    say(&mut reader, "b LOGIN ann@example.org \"a secret of ours\"\r\n", "b OK");
+    assert_eq!(admin(&data, "block list", "").unwrap(), "Nobody is blocked.\n");
+    let log = admin(&data, "block log", "").unwrap();
+    assert!(log.contains("exempt network  this machine"), "{log}");
+    server.stop();
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(crate) async fn run(
     match command {
         Command::Capability => simple::capability(session),
         Command::Namespace => simple::namespace(session),
-        Command::Id(_) => simple::id(session),
+        Command::Id(fields) => simple::id(session, &fields),
         Command::Enable(names) => enable::enable(session, &names),
         Command::Noop | Command::Check => Ok(()),
 

@@ -40,6 +40,7 @@ use std::time::Duration;
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Connection, TlsAcceptor};
+use hikyaku_sign_in::Gate;
 use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Random, RisingIds};
 
@@ -55,6 +56,8 @@ pub struct Services {
     pub content: Arc<Content>,
     /// Who exists.
     pub directory: Arc<Directory>,
+    /// The way in.
+    pub gate: Arc<Gate>,
     /// Indexes accounts that are searched.
     pub search: Indexer,
     /// Ids of emails and content.

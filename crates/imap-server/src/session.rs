@@ -126,6 +126,8 @@ pub(crate) struct Session<'s> {
     pub(crate) dialect: Dialect,
     pub(crate) enabled: Enabled,
     pub(crate) has_tls: bool,
+    /// What the client calls itself (RFC 2971).
+    pub(crate) client: String,
     /// What a sign-in can be bound to.
     pub(crate) exporter: Option<[u8; 32]>,
     /// Is SCRAM the choice of any tenant?

@@ -100,6 +100,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         dialect: Dialect::SevenBit,
         enabled: Enabled::default(),
         has_tls: false,
+        client: String::new(),
         exporter: None,
         offers_scram: services.directory.offers_scram().await,
     };

@@ -344,6 +344,14 @@ impl Session {
         }
     }
 
+    /// Who waits for the answer to its AUTH.
+    pub fn signing_in(&self) -> Option<&Client> {
+        match &self.state {
+            State::Waiting(Pending::SignIn(client)) => Some(client),
+            _ => None,
+        }
+    }
+
     /// Nothing more will happen.
     pub fn is_closed(&self) -> bool {
         self.wants() == Wants::Nothing

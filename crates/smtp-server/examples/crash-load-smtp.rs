@@ -15,7 +15,7 @@ use hikyaku_smtp_server::{Isolation, Limits as Shared, Metrics, Mode, Services, 
 use hikyaku_testkit::crash::load::{
     Delivering, Home, Installation, Load, Message, Peer, Peers, REVERSE_PATH, domain_of,
 };
-use hikyaku_testkit::{SeededRandom, TestDirectory, set};
+use hikyaku_testkit::{SeededRandom, TestDirectory, gate, set};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -38,10 +38,12 @@ async fn start(installation: &Installation) -> Server {
     tokio::spawn(cleaning);
     let settings = settings("mx.example".parse().expect("a name"), Door::Mx, false);
     let largest = usize::try_from(settings.limits.size_bytes).expect("a size");
+    let directory = directory(installation).await;
     let services = Services {
         store: Arc::clone(&installation.store),
         content: Arc::clone(&installation.content),
-        directory: directory(installation).await,
+        gate: gate(&installation.store, &directory, Arc::clone(&installation.clock) as _).await,
+        directory,
         keys,
         ids: Arc::clone(&installation.ids),
         clock: Arc::clone(&installation.clock) as _,

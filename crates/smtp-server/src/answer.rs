@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_directory::{
-    Account, Attempt, Directory, Entrance, ForgedMailPolicy, Recipients, Resolution, SignInError,
-};
+use hikyaku_access::facts as access;
+use hikyaku_directory::{Account, Directory, ForgedMailPolicy, Recipients, Resolution, SignInError};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
 use hikyaku_sender_auth::policy::Policy;
+use hikyaku_sign_in::{Gate, Offer};
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
@@ -20,32 +20,25 @@ use crate::judge;
 use crate::leaving::Leaving;
 use crate::receive::Accepted;
 
-/// A failed sign-in is answered so long after it was tried, whatever the cause.
-pub(crate) const FAILURE_AFTER: Duration = Duration::from_secs(1);
-
 /// Checks credentials; the account if they are right.
 pub(crate) async fn sign_in(
-    directory: &Directory,
+    gate: &Gate,
     credentials: &Credentials,
     source: IpAddr,
+    client: &str,
 ) -> Result<Arc<Account>, Answer> {
-    let failure = tokio::time::sleep(FAILURE_AFTER);
-    // Nobody acts on behalf of another.
-    let acts_for_itself = credentials
-        .authorization
-        .as_deref()
-        .is_none_or(|name| name.is_empty() || *name == *credentials.authentication);
-    let attempt = Attempt { entrance: Entrance::Submission, source };
-    let checked =
-        directory.sign_in(&credentials.authentication, credentials.password.expose(), &attempt).await;
-    match checked {
-        Ok(account) if acts_for_itself => Ok(account),
-        Err(SignInError::Unavailable) => Err(Answer::Reply(Reply::sign_in_later())),
-        Ok(_) | Err(SignInError::Refused) => {
-            failure.await;
-            Err(Answer::Reply(Reply::sign_in_failed()))
-        }
-    }
+    let offer = Offer {
+        service: access::Service::Submission,
+        source,
+        client,
+        name: &credentials.authentication,
+        authorization: credentials.authorization.as_deref(),
+        password: credentials.password.expose(),
+    };
+    gate.sign_in(&offer).await.map_err(|error| match error {
+        SignInError::Unavailable => Answer::Reply(Reply::sign_in_later()),
+        SignInError::Refused => Answer::Reply(Reply::sign_in_failed()),
+    })
 }
 
 /// MAIL: a signed-in account sends as its own addresses only.

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::KeyCleaner;
 use hikyaku_net::{Connection, TlsAcceptor};
+use hikyaku_sign_in::Gate;
 use hikyaku_smtp_proto::settings::Offers;
 use hikyaku_smtp_proto::{Listener, Settings};
 use hikyaku_store::{Content, Store};
@@ -62,6 +63,8 @@ pub struct Services {
     pub content: Arc<Content>,
     /// Who exists.
     pub directory: Arc<Directory>,
+    /// The way in.
+    pub gate: Arc<Gate>,
     /// Delivery keys that may be forgotten.
     pub keys: KeyCleaner,
     /// Ids of emails, content and trace rows.

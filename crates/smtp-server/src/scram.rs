@@ -3,19 +3,17 @@
 //!
 //! Standards: RFC 4954 section 4 (server-final is a challenge, which the client answers with
 //! an empty line), RFC 9266 (what the channel is bound by).
-//! Invariant: every failure has the same answer, so long after it was tried as that of a
-//! password.
+//! Invariant: every failure has the same answer as that of a password; the gate keeps it until
+//! it is time.
 
 use std::mem;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hikyaku_directory::scram::{self, Offer};
-use hikyaku_directory::{Account, Attempt, Directory, Entrance, ScramExchange, SignInError};
+use hikyaku_directory::{Account, ScramExchange, SignInError};
+use hikyaku_sign_in::{Caller, Gate};
 use hikyaku_smtp_proto::auth::{Mechanism, Relayed};
 use hikyaku_smtp_proto::{Answer, Reply};
-
-use crate::answer::FAILURE_AFTER;
 
 /// What an exchange waits for.
 #[derive(Debug, Default)]
@@ -38,28 +36,23 @@ pub(crate) enum Next {
 /// Answers a message of the client.
 pub(crate) async fn answer(
     awaits: &mut Awaits,
-    directory: &Directory,
+    gate: &Gate,
     relayed: &Relayed,
     exporter: Option<&[u8]>,
-    source: IpAddr,
+    caller: &Caller<'_>,
 ) -> Result<Next, Answer> {
-    let failure = tokio::time::sleep(FAILURE_AFTER);
-    match step(awaits, directory, relayed, exporter, source).await {
-        Ok(next) => Ok(next),
-        Err(SignInError::Unavailable) => Err(Answer::Reply(Reply::sign_in_later())),
-        Err(SignInError::Refused) => {
-            failure.await;
-            Err(Answer::Reply(Reply::sign_in_failed()))
-        }
-    }
+    step(awaits, gate, relayed, exporter, caller).await.map_err(|error| match error {
+        SignInError::Unavailable => Answer::Reply(Reply::sign_in_later()),
+        SignInError::Refused => Answer::Reply(Reply::sign_in_failed()),
+    })
 }
 
 async fn step(
     awaits: &mut Awaits,
-    directory: &Directory,
+    gate: &Gate,
     relayed: &Relayed,
     exporter: Option<&[u8]>,
-    source: IpAddr,
+    caller: &Caller<'_>,
 ) -> Result<Next, SignInError> {
     let message = relayed.message.expose();
     let before = mem::take(awaits);
@@ -69,18 +62,17 @@ async fn step(
             _ => scram::Mechanism::ScramSha256,
         };
         let offer = Offer { mechanism, plus_announced: exporter.is_some(), exporter, server_end_point: None };
-        let (challenge, exchange) = directory.begin_scram(&offer, message).await?;
+        let (challenge, exchange) = gate.begin_scram(caller, &offer, message).await?;
         *awaits = Awaits::Proof(Box::new(exchange));
         return Ok(Next::Challenge(challenge));
     }
     match before {
         Awaits::Proof(exchange) => {
-            let attempt = Attempt { entrance: Entrance::Submission, source };
-            let proven = directory.finish_scram(*exchange, message, &attempt).await?;
+            let proven = gate.finish_scram(caller, *exchange, message).await?;
             *awaits = Awaits::Acknowledgement(proven.account);
             Ok(Next::Challenge(proven.server_final))
         }
         Awaits::Acknowledgement(account) if message.is_empty() => Ok(Next::SignedIn(account)),
-        Awaits::Acknowledgement(_) | Awaits::Nothing => Err(SignInError::Refused),
+        Awaits::Acknowledgement(_) | Awaits::Nothing => Err(gate.break_scram(caller).await),
     }
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use hikyaku_access::facts as access;
 use hikyaku_directory::Account;
 use hikyaku_mailstore::{ContentHash, DeliveryKey};
 use hikyaku_mime::Header;
 use hikyaku_net::{Connection, Ending, Stream};
+use hikyaku_sign_in::Caller;
 use hikyaku_smtp_proto::command::Body;
 use hikyaku_smtp_proto::path::ForwardPath;
 use hikyaku_smtp_proto::reply::Severity;
@@ -246,7 +248,9 @@ impl Shell<'_> {
         let answering = async {
             match question {
                 Question::SignIn(credentials) => {
-                    match answer::sign_in(&self.services.directory, &credentials, self.origin.peer).await {
+                    let client = client_of(session);
+                    match answer::sign_in(&self.services.gate, &credentials, self.origin.peer, &client).await
+                    {
                         Ok(account) => self.signed_in(account),
                         Err(refusal) => {
                             tracing::info!(session = self.number, peer = %self.origin.peer, "sign-in failed");
@@ -256,8 +260,11 @@ impl Shell<'_> {
                 }
                 Question::Relay(relayed) => {
                     let exporter = self.exporter.as_ref().map(|exporter| exporter.as_slice());
-                    let (directory, peer) = (&self.services.directory, self.origin.peer);
-                    match scram::answer(&mut self.scram, directory, &relayed, exporter, peer).await {
+                    let (gate, peer) = (&self.services.gate, self.origin.peer);
+                    let client = client_of(session);
+                    let caller =
+                        Caller { service: access::Service::Submission, source: peer, client: &client };
+                    match scram::answer(&mut self.scram, gate, &relayed, exporter, &caller).await {
                         Ok(scram::Next::Challenge(challenge)) => Answer::Challenge(challenge.into()),
                         Ok(scram::Next::SignedIn(account)) => self.signed_in(account),
                         Err(refusal) => {
@@ -626,4 +633,9 @@ async fn read(stream: &mut Stream, framer: &mut Framer) -> io::Result<usize> {
 /// No bytes are the end of the connection.
 fn received(count: usize, session: &mut Session) -> Effects {
     if count == 0 { session.handle(Input::Hangup) } else { Effects::new() }
+}
+
+/// What the client calls itself: what it said with EHLO.
+fn client_of(session: &Session) -> String {
+    session.signing_in().map(|client| client.name.to_string()).unwrap_or_default()
 }

@@ -7,8 +7,9 @@ use hikyaku_directory::{
     Action, Answer, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, Named, NewSecret,
     PasswordHash, Passwords, Request,
 };
+use hikyaku_sign_in::Gate;
 use hikyaku_store::{AccountHome, Store};
-use hikyaku_types::{Actor, NodeId, RisingIds, TenantId};
+use hikyaku_types::{Actor, Clock, NodeId, RisingIds, TenantId};
 
 use crate::{ManualClock, SeededRandom, TestStore};
 
@@ -17,6 +18,14 @@ use crate::{ManualClock, SeededRandom, TestStore};
 pub struct TestDirectory {
     /// The directory.
     pub directory: Arc<Directory>,
+}
+
+/// The way into a directory, as a server opens it.
+pub async fn gate(store: &Arc<Store>, directory: &Arc<Directory>, clock: Arc<dyn Clock>) -> Arc<Gate> {
+    let node = NodeId::new(4).expect("4 is a node");
+    let (store, directory, ids) = (Arc::clone(store), Arc::clone(directory), Arc::new(RisingIds::new(node)));
+    let gate = Gate::open(store, directory, ids, clock, &SeededRandom::new(11), node).await;
+    Arc::new(gate.expect("the way in opens"))
 }
 
 /// Sets a field.

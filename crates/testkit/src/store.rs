@@ -28,13 +28,14 @@ use crate::postgres::{Cluster, TestDatabase};
 use crate::{ManualClock, SeededRandom, scratch_dir};
 
 /// The tables of everything that is in a shard so far.
-pub const COMPONENTS: [&Component; 6] = [
+pub const COMPONENTS: [&Component; 7] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
     &hikyaku_mailstore::SEARCH_SCHEMA,
     &hikyaku_trace::SCHEMA,
     &hikyaku_queue::SCHEMA,
+    &hikyaku_sign_in::SCHEMA,
 ];
 
 /// The platform's delivery, as an actor.

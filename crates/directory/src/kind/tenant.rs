@@ -7,6 +7,7 @@ use crate::change::{Settling, invalid};
 use crate::error::DirectoryError;
 use crate::field::{Limit, Text, choice, record};
 use crate::kind::forged_mail::ForgedMail;
+use crate::kind::guessing::{self, BlockScope, ExemptNetwork};
 use crate::kind::{Kind, plan};
 use crate::object::{self, Object};
 
@@ -41,6 +42,20 @@ record! {
         forwarder_networks: Vec<Text<Network>> = Vec::new(),
         /// App passwords made from now on open by SCRAM too: yes or no.
         scram: bool = false,
+        /// Networks whose wrong passwords are not held against them, each with whose it is.
+        exempt_networks: Vec<Text<ExemptNetwork>> = Vec::new(),
+        /// Different wrong passwords that block their source, 3 to 100; none is what all have.
+        block_failures: Limit = Limit(None),
+        /// Minutes within which they are counted, 5 to 1440.
+        block_window: Limit = Limit(None),
+        /// Minutes of the first block, 1 to 1440.
+        block_minutes: Limit = Limit(None),
+        /// How many times longer each further block is, 1 to 10.
+        block_growth: Limit = Limit(None),
+        /// Minutes of the longest block, 5 to 10080.
+        block_longest: Limit = Limit(None),
+        /// Whom a block keeps out.
+        block_scope: BlockScope = BlockScope::Account,
         /// The operator's or administrator's note.
         note: String = String::new(),
     }
@@ -69,6 +84,7 @@ pub(crate) fn settle(
     if fields.shard.0.is_none_or(|number| number > u64::from(u16::MAX)) {
         return Err(invalid("shard", "a tenant lives in a shard: give its number"));
     }
+    guessing::check(&fields)?;
     let Some(before) = settling.before else { return Ok(()) };
     let shard_before = object::record::<Tenant>(&before.data)?.shard;
     if shard_before != fields.shard && object::count(tx, Kind::Account)? > 0 {

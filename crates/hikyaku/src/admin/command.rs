@@ -47,6 +47,8 @@ pub(crate) fn command() -> Command {
         .subcommand(audit())
         .subcommand(super::import::command())
         .subcommand(super::queue::command())
+        .subcommand(super::sign_in::block_command())
+        .subcommand(super::sign_in::history_command())
         .subcommand(seed())
 }
 

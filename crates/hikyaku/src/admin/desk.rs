@@ -8,14 +8,16 @@
 
 use std::sync::Arc;
 
-use hikyaku_directory::{Answer, Directory, DirectoryError, Request};
+use hikyaku_directory::{Action, Answer, Directory, DirectoryError, Kind, Request};
 use hikyaku_queue::Administration;
+use hikyaku_sign_in::Gate;
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
 use super::import::{ImportAsk, ImportReply, Importer};
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
+use super::sign_in::{self, SignInAsk, SignInReply};
 use crate::services::Installation;
 
 /// What is asked.
@@ -28,6 +30,7 @@ pub(super) enum Ask {
     Many(Vec<Request>),
     Import(ImportAsk),
     Queue(QueueAsk),
+    SignIn(SignInAsk),
 }
 
 /// What is answered.
@@ -40,6 +43,7 @@ pub(super) enum Reply {
     Done,
     Import(ImportReply),
     Queue(QueueReply),
+    SignIn(SignInReply),
     Error(Refusal),
 }
 
@@ -49,6 +53,8 @@ pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
     importer: Importer,
     pub(super) queue: Administration,
+    /// That of the running server, or one that was opened for this request.
+    pub(super) gate: Option<Arc<Gate>>,
 }
 
 impl Ask {
@@ -70,8 +76,12 @@ impl Ask {
 }
 
 impl Desk {
-    pub(crate) fn new(installation: &Installation, directory: Arc<Directory>) -> Self {
-        Self { directory, importer: Importer::new(installation), queue: installation.queue() }
+    pub(crate) fn new(
+        installation: &Installation,
+        directory: Arc<Directory>,
+        gate: Option<Arc<Gate>>,
+    ) -> Self {
+        Self { directory, importer: Importer::new(installation), queue: installation.queue(), gate }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -81,12 +91,35 @@ impl Desk {
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
             Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
+            Ask::SignIn(ask) => self.sign_in(who, ask).await.map(Reply::SignIn),
         };
         done.unwrap_or_else(Reply::Error)
     }
 
     async fn one(&self, who: &str, request: Request) -> Result<Answer, Refusal> {
-        self.directory.execute_as(Actor::Operator, who, request).await.map_err(refused)
+        let may_exempt =
+            matches!(&request.action, Action::Change { object, .. } if object.kind == Kind::Tenant);
+        let done = self.directory.execute_as(Actor::Operator, who, request).await.map_err(refused)?;
+        if may_exempt {
+            self.lift_exempt().await;
+        }
+        Ok(done)
+    }
+
+    /// Who comes from an exempt network is let in already; a list of blocks that was not cleaned
+    /// is cleaned when it is looked at.
+    async fn lift_exempt(&self) {
+        if let Some(gate) = &self.gate
+            && let Err(error) = gate.lift_exempt(None).await
+        {
+            tracing::warn!(%error, "blocks of exempt networks were not lifted yet");
+        }
+    }
+
+    async fn sign_in(&self, who: &str, ask: SignInAsk) -> Result<SignInReply, Refusal> {
+        let gate =
+            self.gate.as_deref().ok_or_else(|| Refusal::unavailable("sign-ins cannot be asked about"))?;
+        sign_in::answer(self, gate, who, ask).await
     }
 
     async fn many(&self, who: &str, requests: Vec<Request>) -> Result<(), Refusal> {

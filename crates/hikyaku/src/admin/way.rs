@@ -85,7 +85,7 @@ impl Way {
     pub(super) fn put(&mut self, mut ask: Ask) -> Result<Reply, Refusal> {
         let reply = match self {
             Self::Server(stream) => ask_server(stream, &mut ask)?,
-            Self::Direct(direct) => direct.runtime.block_on(direct.desk.answer(&direct.who, ask)),
+            Self::Direct(direct) => direct.answer(ask)?,
         };
         match reply {
             Reply::Error(refusal) => Err(refusal),
@@ -130,7 +130,21 @@ impl Direct {
         .map_err(failed)?;
         let directory = installation.directory(2, place.breached).map_err(failed)?;
         let who = user::operator(rustix::process::getuid().as_raw());
-        Ok(Self { desk: Desk::new(&installation, directory), installation, runtime, who })
+        Ok(Self { desk: Desk::new(&installation, directory, None), installation, runtime, who })
+    }
+}
+
+impl Direct {
+    /// Opens the way in first if it is asked about: that reads the last week's sign-ins.
+    fn answer(&mut self, ask: Ask) -> Result<Reply, Refusal> {
+        let Self { desk, installation, runtime, who } = self;
+        runtime.block_on(async {
+            if desk.gate.is_none() && matches!(ask, Ask::SignIn(_)) {
+                let gate = installation.gate(&desk.directory).await;
+                desk.gate = Some(gate.map_err(|error| Refusal::failed(&error))?);
+            }
+            Ok(desk.answer(who, ask).await)
+        })
     }
 }
 

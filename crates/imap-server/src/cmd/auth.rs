@@ -1,33 +1,37 @@
 //! LOGIN and AUTHENTICATE PLAIN; AUTHENTICATE by SCRAM is in [`super::scram`].
 //!
 //! Standards: RFC 3501 sections 6.2.2 and 6.2.3, RFC 4616.
-//! Invariant: every failure has the same answer, a second after it was tried.
+//! Invariant: every failure has the same answer; the gate keeps it until it is time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use hikyaku_directory::{Account, Attempt, Entrance, SignInError};
+use hikyaku_access::facts::Service;
+use hikyaku_directory::{Account, SignInError};
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_mailstore::account;
+use hikyaku_sign_in::Offer;
 
 use crate::session::{Outcome, Session};
 
-/// A failed sign-in is answered so long after it was tried, whatever the cause.
-pub(crate) const FAILURE_AFTER: Duration = Duration::from_secs(1);
-
 pub(crate) async fn login(session: &mut Session<'_>, user: &str, password: &[u8]) -> Outcome {
+    sign_in(session, None, user, password).await
+}
+
+async fn sign_in(
+    session: &mut Session<'_>,
+    authorization: Option<&str>,
+    name: &str,
+    password: &[u8],
+) -> Outcome {
     if !session.may_sign_in() {
         return Err(StatusResponse::privacy_required().into());
     }
-    let failure = tokio::time::sleep(FAILURE_AFTER);
-    let attempt = Attempt { entrance: Entrance::Imap, source: session.peer };
-    match session.services.directory.sign_in(user, password, &attempt).await {
+    let (service, source, client) = (Service::Imap, session.peer, session.client.as_str());
+    let offer = Offer { service, source, client, name, authorization, password };
+    match session.services.gate.sign_in(&offer).await {
         Ok(found) => begin(session, found).await,
         Err(SignInError::Unavailable) => Err(StatusResponse::authentication_unavailable().into()),
-        Err(SignInError::Refused) => {
-            failure.await;
-            Err(StatusResponse::authentication_failed().into())
-        }
+        Err(SignInError::Refused) => Err(StatusResponse::authentication_failed().into()),
     }
 }
 
@@ -51,12 +55,8 @@ pub(crate) async fn plain(session: &mut Session<'_>, response: &[u8]) -> Outcome
     let (Some(authzid), Some(authcid), Some(password)) = (authzid, authcid, password) else {
         return Err(StatusResponse::authentication_malformed().into());
     };
-    let Ok(user) = std::str::from_utf8(authcid) else {
+    let (Ok(authzid), Ok(authcid)) = (std::str::from_utf8(authzid), std::str::from_utf8(authcid)) else {
         return Err(StatusResponse::authentication_malformed().into());
     };
-    if !authzid.is_empty() && authzid != authcid {
-        tokio::time::sleep(FAILURE_AFTER).await;
-        return Err(StatusResponse::authentication_failed().into());
-    }
-    login(session, user, password).await
+    sign_in(session, Some(authzid), authcid, password).await
 }

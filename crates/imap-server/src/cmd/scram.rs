@@ -3,15 +3,18 @@
 //!
 //! Standards: RFC 5802, RFC 7677, RFC 3501 section 6.2.2 (server-final is one more challenge,
 //! which the client answers with an empty line), RFC 9266 (what the channel is bound by).
-//! Invariant: every failure has the same answer as that of LOGIN, as late.
+//! Invariant: every failure has the same answer as that of LOGIN; the gate keeps it until it is
+//! time.
 
 use std::sync::Arc;
 
+use hikyaku_access::facts::Service;
 use hikyaku_directory::scram::{Mechanism, Offer};
-use hikyaku_directory::{Account, Attempt, Entrance, ScramExchange, SignInError};
+use hikyaku_directory::{Account, ScramExchange, SignInError};
 use hikyaku_imap_proto::response::StatusResponse;
+use hikyaku_sign_in::Caller;
 
-use super::auth::{FAILURE_AFTER, begin};
+use super::auth::begin;
 use crate::session::{Failure, Outcome, Session};
 
 /// What an exchange waits for.
@@ -47,22 +50,18 @@ pub(crate) async fn step(session: &mut Session<'_>, awaits: Awaits, message: &[u
     if !session.may_sign_in() {
         return Next::End(Err(StatusResponse::privacy_required().into()));
     }
-    let failure = tokio::time::sleep(FAILURE_AFTER);
     let result = match awaits {
         Awaits::Name(mechanism) => name(session, mechanism, message).await,
         Awaits::Proof(exchange) => proof(session, *exchange, message).await,
         Awaits::Acknowledgement(account) if message.is_empty() => {
             return Next::End(begin(session, account).await);
         }
-        Awaits::Acknowledgement(_) => Err(SignInError::Refused),
+        Awaits::Acknowledgement(_) => Err(session.services.gate.break_scram(&caller(session)).await),
     };
     let failed: Failure = match result {
         Ok(next) => return next,
         Err(SignInError::Unavailable) => StatusResponse::authentication_unavailable().into(),
-        Err(SignInError::Refused) => {
-            failure.await;
-            StatusResponse::authentication_failed().into()
-        }
+        Err(SignInError::Refused) => StatusResponse::authentication_failed().into(),
     };
     Next::End(Err(failed))
 }
@@ -70,12 +69,15 @@ pub(crate) async fn step(session: &mut Session<'_>, awaits: Awaits, message: &[u
 async fn name(session: &Session<'_>, mechanism: Mechanism, message: &[u8]) -> Result<Next, SignInError> {
     let exporter = session.exporter.as_ref().map(|exporter| exporter.as_slice());
     let offer = Offer { mechanism, plus_announced: exporter.is_some(), exporter, server_end_point: None };
-    let (challenge, exchange) = session.services.directory.begin_scram(&offer, message).await?;
+    let (challenge, exchange) = session.services.gate.begin_scram(&caller(session), &offer, message).await?;
     Ok(Next::Challenge(challenge, Awaits::Proof(Box::new(exchange))))
 }
 
 async fn proof(session: &Session<'_>, exchange: ScramExchange, message: &[u8]) -> Result<Next, SignInError> {
-    let attempt = Attempt { entrance: Entrance::Imap, source: session.peer };
-    let proven = session.services.directory.finish_scram(exchange, message, &attempt).await?;
+    let proven = session.services.gate.finish_scram(&caller(session), exchange, message).await?;
     Ok(Next::Challenge(proven.server_final, Awaits::Acknowledgement(proven.account)))
+}
+
+fn caller<'s>(session: &'s Session<'_>) -> Caller<'s> {
+    Caller { service: Service::Imap, source: session.peer, client: &session.client }
 }

@@ -1,5 +1,7 @@
 //! Commands that need nothing but the session: CAPABILITY, NAMESPACE, ID.
 
+use hikyaku_access::history::Client;
+use hikyaku_imap_proto::command::Id;
 use hikyaku_imap_proto::response;
 
 use crate::session::{Failure, Session};
@@ -16,8 +18,15 @@ pub(super) fn namespace(session: &mut Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// RFC 2971. What the client says of itself is read and forgotten.
-pub(super) fn id(session: &mut Session<'_>) -> Result<(), Failure> {
+/// RFC 2971. What the client calls itself stands in the history of sign-ins; the rest of what
+/// it says is forgotten.
+pub(super) fn id(session: &mut Session<'_>, fields: &Id) -> Result<(), Failure> {
+    let said = |wanted: &str| {
+        let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.and_then(|(_, value)| value.as_deref())
+    };
+    let name = [said("name"), said("version")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    session.client = Client::new(&name).as_str().to_owned();
     response::id(&mut session.wire.out, &[("name", "Hikyaku")]);
     Ok(())
 }

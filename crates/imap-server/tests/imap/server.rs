@@ -9,7 +9,7 @@ use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_store::AccountHome;
-use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore};
+use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore, gate};
 use hikyaku_types::{Clock, NodeId, RisingIds};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
@@ -75,7 +75,7 @@ impl Server {
         let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
         let tls = Mode::new(Start::Tls, Some(acceptor));
         let directory = directory(&mail);
-        let (services, packing) = services(&mail, &directory);
+        let (services, packing) = mail.block_on(services(&mail, &directory));
         let search = services.search.clone();
         let shutdown = Shutdown::new();
         let sessions = watch::Sender::new(0);
@@ -168,26 +168,23 @@ async fn listen(
     (address, tokio::spawn(run))
 }
 
-fn services(mail: &TestStore, directory: &TestDirectory) -> (Services, JoinHandle<()>) {
+async fn services(mail: &TestStore, directory: &TestDirectory) -> (Services, JoinHandle<()>) {
+    let clock = Arc::new(ManualClock::at(mail.clock.now()));
     let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), PACK);
     let services = Services {
         search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
+        gate: gate(&mail.store, &directory.directory, Arc::clone(&clock) as _).await,
         directory: Arc::clone(&directory.directory),
         // Another node than the one that delivers, so that no id is given twice.
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
-        clock: Arc::new(ManualClock::at(mail.clock.now())),
+        clock,
         random: Arc::new(SeededRandom::new(8)),
         versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60 })),
         packer,
     };
-    (services, mail.block_on(spawned(packing)))
-}
-
-/// Begins the work on the runtime that asks for it.
-async fn spawned(work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    tokio::spawn(work)
+    (services, tokio::spawn(packing))
 }
 
 fn directory(mail: &TestStore) -> TestDirectory {

@@ -13,7 +13,7 @@ struct Layer {
 }
 
 /// From the bottom up. A new crate gets its place here, and its line in `ARCHITECTURE.md`.
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer { name: "base", crates: &["types", "telemetry"], among_themselves: true },
     Layer {
         name: "wire",
@@ -27,6 +27,9 @@ const LAYERS: [Layer; 9] = [
         among_themselves: true,
     },
     Layer { name: "decisions", crates: &["access", "sender-auth", "filter"], among_themselves: false },
+    // Gathers the facts of decisions and carries them out, so it stands above both; its SQL is
+    // that of the access database alone, whose rows are what the decisions are made of.
+    Layer { name: "ways in", crates: &["sign-in"], among_themselves: false },
     Layer { name: "background", crates: &["jobs"], among_themselves: false },
     Layer { name: "listeners", crates: &["net"], among_themselves: false },
     Layer {

@@ -15,7 +15,7 @@ use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Door, Settings};
 use hikyaku_smtp_server::{Isolation, Judge, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
-use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, set};
+use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, gate, set};
 use hikyaku_types::{Actor, Address, NodeId, RisingIds, TenantId, TraceId};
 use rustls::pki_types::CertificateDer;
 
@@ -95,7 +95,7 @@ impl Server {
         let directory = TestDirectory::new(&mail);
         mail.block_on(async {
             fill(&directory, &setup).await;
-            let services = services(&mail, &setup, &directory, ids);
+            let services = services(&mail, &setup, &directory, ids).await;
             let kinds = [Door::Mx, Door::Mx, Door::Submission, Door::Submissions, Door::Lmtp];
             for (number, kind) in kinds.into_iter().enumerate() {
                 let refusal: &[u8] =
@@ -304,12 +304,13 @@ fn rising_ids(mail: &TestStore) -> RisingIds {
     ids
 }
 
-fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, ids: RisingIds) -> Services {
+async fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, ids: RisingIds) -> Services {
     let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
     tokio::spawn(cleaning);
     Services {
         store: Arc::clone(&mail.store),
         content: Arc::clone(&mail.content),
+        gate: gate(&mail.store, &directory.directory, Arc::clone(&mail.clock) as _).await,
         directory: Arc::clone(&directory.directory),
         keys,
         ids: Arc::new(ids),

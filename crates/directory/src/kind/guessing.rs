@@ -1,0 +1,147 @@
+//! What a tenant wants done about guessed passwords: numbers within bounds, and networks whose
+//! failures are not held against them. The words of it, as fields of [`tenant`](super::tenant);
+//! what they lead to is decided where people sign in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hikyaku_types::Network;
+
+use crate::change::invalid;
+use crate::error::DirectoryError;
+use crate::field::{Limit, choice, wrong};
+use crate::kind::credential::Day;
+use crate::kind::tenant::Tenant;
+
+choice! {
+    /// Whom a block keeps out, of those who come from the blocked source.
+    pub enum BlockScope {
+        /// The account that was guessed at.
+        Account = "account",
+        /// Every account of the tenant that is not known there.
+        Tenant = "tenant",
+    }
+}
+
+/// A network whose wrong passwords are not held against it.
+///
+/// Written `192.0.2.0/24 office in Osaka`, or with the last day on which it is one,
+/// `192.0.2.0/24 until 2027-03-31 auditors`. The note is never empty: next year nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExemptNetwork {
+    /// Which.
+    pub network: Network,
+    /// The last day; `None` is for ever.
+    pub until: Option<Day>,
+    /// Whose it is.
+    pub note: String,
+}
+
+const FORM: &str = "a network and whose it is, like 192.0.2.0/24 office in Osaka, or \
+                    192.0.2.0/24 until 2027-03-31 auditors";
+/// Most characters of a note.
+const LONGEST_NOTE: usize = 200;
+
+impl fmt::Display for ExemptNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.network)?;
+        if let Some(day) = self.until {
+            write!(f, "until {day} ")?;
+        }
+        f.write_str(&self.note)
+    }
+}
+
+impl FromStr for ExemptNetwork {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (network, rest) = text.trim().split_once(' ').ok_or_else(|| wrong(text, FORM))?;
+        let network = network.parse().map_err(|_| wrong(text, FORM))?;
+        let (until, note) = match rest.trim_start().strip_prefix("until ") {
+            Some(rest) => {
+                let (day, note) = rest.trim_start().split_once(' ').ok_or_else(|| wrong(text, FORM))?;
+                (Some(day.parse()?), note)
+            }
+            None => (None, rest),
+        };
+        let note = note.trim();
+        // A comma stands between two of a list.
+        if !(1..=LONGEST_NOTE).contains(&note.chars().count())
+            || note.chars().any(|c| c.is_control() || c == ',')
+        {
+            return Err(format!("whose network it is takes 1 to {LONGEST_NOTE} characters, without commas"));
+        }
+        Ok(Self { network, until, note: note.to_owned() })
+    }
+}
+
+/// A number of a tenant: its field, how it is read, the floor and the ceiling.
+type Bounded = (&'static str, fn(&Tenant) -> Limit, u64, u64);
+
+/// What a tenant may choose.
+pub const BOUNDS: [Bounded; 5] = [
+    ("block_failures", |tenant| tenant.block_failures, 3, 100),
+    ("block_window", |tenant| tenant.block_window, 5, 24 * 60),
+    ("block_minutes", |tenant| tenant.block_minutes, 1, 24 * 60),
+    ("block_growth", |tenant| tenant.block_growth, 1, 10),
+    ("block_longest", |tenant| tenant.block_longest, 5, 7 * 24 * 60),
+];
+
+/// Refuses what is out of bounds.
+pub(crate) fn check(tenant: &Tenant) -> Result<(), DirectoryError> {
+    for (field, value, least, most) in BOUNDS {
+        if value(tenant).0.is_some_and(|number| !(least..=most).contains(&number)) {
+            return Err(invalid(field, format!("it is {least} to {most}, or none for what all have")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_read_as_they_are_printed() {
+        for text in [
+            "192.0.2.0/24 office in Osaka",
+            "2001:db8::/32 until 2027-03-31 auditors",
+            "192.0.2.7 東京の本社",
+        ] {
+            let network: ExemptNetwork = text.parse().unwrap();
+            assert_eq!(network.to_string(), text);
+        }
+        let spaced: ExemptNetwork = " 192.0.2.0/24  until  2027-03-31  auditors ".parse().unwrap();
+        assert_eq!(spaced.to_string(), "192.0.2.0/24 until 2027-03-31 auditors");
+    }
+
+    #[test]
+    fn a_network_says_whose_it_is() {
+        for (text, told) in [
+            ("192.0.2.0/24", "`192.0.2.0/24` is not a network and whose it is"),
+            ("office in Osaka", "`office in Osaka` is not a network and whose it is"),
+            ("192.0.2.0/24 until 2027-03-31", "is not a network and whose it is"),
+            ("192.0.2.0/24 until Friday auditors", "`Friday` is not a day"),
+            ("192.0.2.0/24 one, two", "without commas"),
+            ("192.0.2.0/24 a\tb", "without commas"),
+        ] {
+            let error = text.parse::<ExemptNetwork>().unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+        let long = format!("192.0.2.0/24 {}", "a".repeat(201));
+        assert!(long.parse::<ExemptNetwork>().is_err());
+    }
+
+    #[test]
+    fn numbers_keep_to_their_bounds() {
+        assert!(check(&Tenant::default()).is_ok());
+        for (failures, is_right) in [(2, false), (3, true), (100, true), (101, false)] {
+            let tenant = Tenant { block_failures: Limit(Some(failures)), ..Tenant::default() };
+            assert_eq!(check(&tenant).is_ok(), is_right, "{failures}");
+        }
+        let tenant = Tenant { block_longest: Limit(Some(10_081)), ..Tenant::default() };
+        let told = check(&tenant).unwrap_err().to_string();
+        assert!(told.contains("block_longest") && told.contains("5 to 10080"), "{told}");
+    }
+}

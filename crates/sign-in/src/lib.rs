@@ -1,0 +1,51 @@
+//! The one way in. Every server that lets somebody sign in asks [`Gate::sign_in`], or
+//! [`Gate::begin_scram`] and [`Gate::finish_scram`], and nothing else.
+//!
+//! ```text
+//! permit of the source ─▶ claim (directory: who is meant) ─▶ access::guard::before
+//!    ─▶ the hash, if it may be checked (directory, with its cache of right passwords)
+//!    ─▶ access::guard::after ─▶ one INSERT, if others must know ─▶ answer
+//! ```
+//!
+//! Decisions are those of the `access` crate. This one gathers their facts, keeps their
+//! [`State`](hikyaku_access::State), and owns the tables of the access database (the lines of
+//! history are what state is made of, so they are written and read here).
+//!
+//! Invariants:
+//! - who may come in from where is decided before the password is looked at, and before the
+//!   directory's cache of right ones;
+//! - every failure, whatever the cause, is answered by a timer that began with the attempt, and
+//!   is the same error; only our own fault is another one;
+//! - what counts as a guess is in the access database before it is answered; if it cannot be
+//!   written it counts in this node, and is written later;
+//! - attempts that were not checked, and good ones that teach nobody anything, cost no
+//!   statement of their own: they are written together each second ([`Gate::flush`]).
+//!
+//! Known weakness: while so many passwords are checked at once that a hash waits for longer
+//! than the timer, a failure that was checked is answered later than one that was not.
+
+mod blocks;
+mod gate;
+mod history;
+mod key;
+mod lifts;
+mod line;
+mod pending;
+mod permits;
+mod schema;
+mod scram;
+mod settings;
+mod shared;
+mod word;
+
+use hikyaku_types::{Actor, Service};
+
+pub use gate::{Gate, Offer};
+pub use history::Wanted;
+pub use lifts::Lift;
+pub use line::{Line, last_id};
+pub use schema::SCHEMA;
+pub use scram::Caller;
+
+/// The right to the access database is this crate's own: who asks was resolved before.
+const PLATFORM: Actor = Actor::Service(Service::Directory);
