@@ -9,6 +9,7 @@ mod lmtp;
 mod rig;
 mod scram;
 mod submission;
+mod trace;
 
 use std::time::Duration;
 
