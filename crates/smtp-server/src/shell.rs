@@ -315,7 +315,9 @@ impl Shell<'_> {
     }
 
     async fn sender(&mut self, reverse_path: &ReversePath) -> Answer {
-        self.named = Named { reverse_path: reverse_path_text(reverse_path), recipients: Vec::new() };
+        // RSET and EHLO end one, too, and may come in one packet with this MAIL.
+        self.end_transaction();
+        self.named.reverse_path = reverse_path_text(reverse_path);
         let answer = answer::sender(&self.services.directory, self.account.as_deref(), reverse_path).await;
         if let Answer::Reply(reply) = &answer {
             self.noting().one(&self.named.reverse_path, ("", None), reply, None);
