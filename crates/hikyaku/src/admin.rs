@@ -19,6 +19,7 @@ mod secret;
 mod seed;
 mod socket;
 mod table;
+mod trace;
 mod user;
 mod way;
 
@@ -54,6 +55,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some(("queue", matches)) = matches.subcommand() {
         return queue::run(matches, place, json);
+    }
+    if let Some(("trace", matches)) = matches.subcommand() {
+        return trace::run(matches, place, json);
     }
     if let Some(("import-mail", matches)) = matches.subcommand() {
         return import::run(matches, place, json);

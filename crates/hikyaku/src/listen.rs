@@ -12,6 +12,7 @@ use hikyaku_sender_auth::dns::{Network as DnsNetwork, Resolver};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Judge, Mode as SmtpMode};
+use hikyaku_trace::RefusalLog;
 use hikyaku_types::{Domain, Network};
 use tokio::task::JoinSet;
 
@@ -96,6 +97,7 @@ impl Manner {
 pub(crate) struct Listeners {
     pub(crate) addresses: Vec<(Door, SocketAddr)>,
     shutdown: Shutdown,
+    refusals: RefusalLog,
     running: JoinSet<()>,
     /// Ended between two of its steps, which are transactions.
     background: tokio::task::AbortHandle,
@@ -131,6 +133,7 @@ impl Listeners {
         let mut listeners = Self {
             addresses,
             shutdown: Shutdown::new(),
+            refusals: installation.refusals.clone(),
             running: JoinSet::new(),
             background: tokio::spawn(background(installation, directory)?).abort_handle(),
         };
@@ -177,11 +180,15 @@ impl Listeners {
         self.shutdown.begin();
         while self.running.join_next().await.is_some() {}
         self.background.abort();
+        if let Err(error) = self.refusals.flush().await {
+            tracing::warn!(%error, "the last refusals are not in the trace");
+        }
         Ok(())
     }
 }
 
 /// What goes on beside the listeners until it is dropped: maintenance, indexing for search,
+/// writing down what was refused,
 /// the socket for administration, and where nodes share a database, hearing of each other.
 fn background(
     installation: &Installation,
@@ -191,7 +198,7 @@ fn background(
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
     let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory)));
-    let search = installation.search.clone();
+    let (search, refusals) = (installation.search.clone(), installation.refusals.clone());
     let maintenance = maintenance::run(store, content, Arc::clone(directory), search.clone());
     let (is_shared, directory) = (installation.is_shared, Arc::clone(directory));
     let keep_up = async move {
@@ -200,7 +207,7 @@ fn background(
         }
     };
     Ok(async move {
-        tokio::join!(maintenance, search.run(), keep_up, admin);
+        tokio::join!(maintenance, search.run(), refusals.run(), keep_up, admin);
     })
 }
 

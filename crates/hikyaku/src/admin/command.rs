@@ -47,6 +47,7 @@ pub(crate) fn command() -> Command {
         .subcommand(audit())
         .subcommand(super::import::command())
         .subcommand(super::queue::command())
+        .subcommand(super::trace::command())
         .subcommand(seed())
 }
 

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use hikyaku_directory::{Answer, Directory, DirectoryError, Request};
 use hikyaku_queue::Administration;
+use hikyaku_trace::{Archive, RefusalLog};
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
 use super::import::{ImportAsk, ImportReply, Importer};
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
+use super::trace::{self, TraceAsk, TraceReply};
 use crate::services::Installation;
 
 /// What is asked.
@@ -28,6 +30,7 @@ pub(super) enum Ask {
     Many(Vec<Request>),
     Import(ImportAsk),
     Queue(QueueAsk),
+    Trace(TraceAsk),
 }
 
 /// What is answered.
@@ -40,6 +43,7 @@ pub(super) enum Reply {
     Done,
     Import(ImportReply),
     Queue(QueueReply),
+    Trace(TraceReply),
     Error(Refusal),
 }
 
@@ -49,6 +53,9 @@ pub(crate) struct Desk {
     pub(super) directory: Arc<Directory>,
     importer: Importer,
     pub(super) queue: Administration,
+    pub(super) trace: Archive,
+    /// Those that wait to be written.
+    pub(super) refusals: RefusalLog,
 }
 
 impl Ask {
@@ -71,7 +78,13 @@ impl Ask {
 
 impl Desk {
     pub(crate) fn new(installation: &Installation, directory: Arc<Directory>) -> Self {
-        Self { directory, importer: Importer::new(installation), queue: installation.queue() }
+        Self {
+            directory,
+            importer: Importer::new(installation),
+            queue: installation.queue(),
+            trace: Archive::new(Arc::clone(&installation.store)),
+            refusals: installation.refusals.clone(),
+        }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -81,6 +94,7 @@ impl Desk {
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
             Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
+            Ask::Trace(ask) => trace::answer(self, ask).await.map(Reply::Trace),
         };
         done.unwrap_or_else(Reply::Error)
     }
