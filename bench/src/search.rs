@@ -9,7 +9,7 @@ use clap::Args;
 use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
 use hikyaku_mailstore::pack;
 use hikyaku_mailstore::search::{Indexer, Step};
-use hikyaku_net::{Limits, Listener, Shutdown};
+use hikyaku_net::{Ending, Limits, Listener, Shutdown};
 use hikyaku_store::{AccountHome, Location, Options, Sql, StoreError};
 use hikyaku_testkit::postgres::{Cluster, Options as ClusterOptions};
 use hikyaku_testkit::{Rng, SeededRandom, TestDirectory, TestStore, scratch_dir};
@@ -53,7 +53,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mail = TestStore::migrated(location, folder, None, Options::default());
     let indexer = Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content));
-    let address = listen(&mail, indexer.clone())?;
+    let shutdown = Shutdown::new();
+    let address = listen(&mail, indexer.clone(), shutdown.ending())?;
     fill(&mail, arguments);
     let mut client = Client::sign_in(address)?;
     println!("search: {} messages of {} bytes, not indexed", arguments.messages, arguments.size);
@@ -68,7 +69,7 @@ fn ann() -> AccountHome {
     TestStore::home(1, 1)
 }
 
-fn listen(mail: &TestStore, search: Indexer) -> anyhow::Result<SocketAddr> {
+fn listen(mail: &TestStore, search: Indexer, ending: Ending) -> anyhow::Result<SocketAddr> {
     mail.block_on(async {
         let test = TestDirectory::new(mail);
         test.tenant(ann().tenant, None).await;
@@ -90,7 +91,6 @@ fn listen(mail: &TestStore, search: Indexer) -> anyhow::Result<SocketAddr> {
         let mode = Mode { plain_sign_in_without_tls: true, ..Mode::new(Start::Clear, None) };
         let listener = Listener::bind("127.0.0.1:0".parse()?, "imap", Limits::default(), b"").await?;
         let address = listener.address()?;
-        let ending = Shutdown::new().ending();
         tokio::spawn(listener.run(ending, move |it| serve(it, mode.clone(), services.clone())));
         Ok(address)
     })

@@ -322,7 +322,9 @@ fn open(
         Store::open(location, options, &COMPONENTS, registry.sub_registry_with_prefix("hikyaku_store"))
             .expect("the store opens");
     let objects = Objects::folder(&folder.join("objects")).expect("a folder of objects");
-    runtime.block_on(store.open_key_ring(&folder.join("key-ring"), random)).expect("a key ring");
+    // Beside the databases, as the program has it: a test may open what the program made.
+    let beside = if let Location::Folder(data) = location { data.as_path() } else { folder };
+    runtime.block_on(store.open_key_ring(&beside.join("key-ring"), random)).expect("a key ring");
     let content = runtime.block_on(Content::open(&store, objects, random)).expect("content opens");
     let scope = Scope::service(&DELIVERY, SHARD, None).expect("a service");
     let made = store.write(scope, "test.partitions", move |tx| hikyaku_trace::make_partitions(tx, now));

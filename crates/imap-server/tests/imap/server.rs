@@ -182,7 +182,12 @@ fn services(mail: &TestStore, directory: &TestDirectory) -> (Services, JoinHandl
         versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60 })),
         packer,
     };
-    (services, mail.block_on(async { tokio::spawn(packing) }))
+    (services, mail.block_on(spawned(packing)))
+}
+
+/// Begins the work on the runtime that asks for it.
+async fn spawned(work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(work)
 }
 
 fn directory(mail: &TestStore) -> TestDirectory {
