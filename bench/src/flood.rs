@@ -20,6 +20,7 @@ use hikyaku_net::{Limits as Connections, Listener, Shutdown};
 use hikyaku_smtp_proto::Listener as Kind;
 use hikyaku_smtp_server::{Isolation, Limits, Metrics, Mode, Services, serve, settings};
 use hikyaku_testkit::{TestDirectory, TestStore, gate};
+use hikyaku_trace::RefusalLog;
 use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -106,13 +107,18 @@ impl Server {
             smtp.limits.refused_recipients = u32::MAX;
             let largest = usize::try_from(smtp.limits.size_bytes).expect("it fits");
             let directory = directory(&mail).await;
+            let ids = Arc::new(RisingIds::new(NodeId::new(2).expect("a node")));
+            let refusals = RefusalLog::new(Arc::clone(&mail.store), Arc::clone(&ids));
+            let writing = refusals.clone();
+            tokio::spawn(async move { writing.run().await });
             let services = Services {
                 store: Arc::clone(&mail.store),
                 content: Arc::clone(&mail.content),
                 gate: gate(&mail.store, &directory, Arc::new(SystemClock)).await,
                 directory,
                 keys,
-                ids: Arc::new(RisingIds::new(NodeId::new(2).expect("a node"))),
+                ids,
+                refusals,
                 clock: Arc::new(SystemClock),
                 random: Arc::new(SystemRandom),
                 isolation: Arc::new(Isolation::new(Limits::default(), largest, Metrics::default())),

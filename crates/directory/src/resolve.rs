@@ -189,6 +189,14 @@ impl Directory {
         Ok(home.map(of).unwrap_or_default())
     }
 
+    /// Whose domain an address is in; `None` if it is none of ours.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be told now.
+    pub async fn whose(&self, address: &Address) -> Result<Option<Arc<TenantFacts>>, StoreError> {
+        Ok(self.home_of(address).await?.map(|(_, tenant, _)| tenant))
+    }
+
     /// The account that signs in with this address, whether or not it may.
     ///
     /// # Errors

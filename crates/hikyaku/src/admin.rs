@@ -20,6 +20,7 @@ mod seed;
 mod sign_in;
 mod socket;
 mod table;
+mod trace;
 mod user;
 mod way;
 
@@ -58,6 +59,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some((word @ ("block" | "history"), matches)) = matches.subcommand() {
         return sign_in::run(word, matches, place, json);
+    }
+    if let Some(("trace", matches)) = matches.subcommand() {
+        return trace::run(matches, place, json);
     }
     if let Some(("import-mail", matches)) = matches.subcommand() {
         return import::run(matches, place, json);

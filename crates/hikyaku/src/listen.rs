@@ -13,6 +13,7 @@ use hikyaku_sign_in::Gate;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Judge, Mode as SmtpMode};
+use hikyaku_trace::RefusalLog;
 use hikyaku_types::{Domain, Network};
 use tokio::task::JoinSet;
 
@@ -97,6 +98,7 @@ impl Manner {
 pub(crate) struct Listeners {
     pub(crate) addresses: Vec<(Door, SocketAddr)>,
     shutdown: Shutdown,
+    refusals: RefusalLog,
     running: JoinSet<()>,
     /// Ended between two of its steps, which are transactions.
     background: tokio::task::AbortHandle,
@@ -135,6 +137,7 @@ impl Listeners {
         let mut listeners = Self {
             addresses,
             shutdown: Shutdown::new(),
+            refusals: installation.refusals.clone(),
             running: JoinSet::new(),
             background: tokio::spawn(background(installation, directory, &gate)?).abort_handle(),
             gate,
@@ -185,11 +188,15 @@ impl Listeners {
         if let Err(error) = self.gate.flush().await {
             tracing::error!(%error, "the last sign-ins could not be written to the history");
         }
+        if let Err(error) = self.refusals.flush().await {
+            tracing::warn!(%error, "the last refusals are not in the trace");
+        }
         Ok(())
     }
 }
 
 /// What goes on beside the listeners until it is dropped: maintenance, indexing for search,
+/// writing down what was refused,
 /// the socket for administration, and where nodes share a database, hearing of each other.
 fn background(
     installation: &Installation,
@@ -200,7 +207,7 @@ fn background(
     let socket =
         AdminSocket::open(&installation.data).context("cannot open the socket for administration")?;
     let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory), Some(Arc::clone(gate))));
-    let search = installation.search.clone();
+    let (search, refusals) = (installation.search.clone(), installation.refusals.clone());
     let maintenance =
         maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate), search.clone());
     let history = maintenance::write_history(Arc::clone(gate));
@@ -211,7 +218,7 @@ fn background(
         }
     };
     Ok(async move {
-        tokio::join!(maintenance, history, search.run(), keep_up, admin);
+        tokio::join!(maintenance, history, search.run(), refusals.run(), keep_up, admin);
     })
 }
 

@@ -21,6 +21,8 @@ const KEEP_UP: Duration = Duration::from_millis(500);
 const FLUSH: Duration = Duration::from_secs(1);
 /// How long a client may be away and still be told what was expunged (RFC 7162 section 3.2.5.1).
 const KEEP_EXPUNGES: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long refusals are told.
+const KEEP_REFUSALS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A peer that lost our reply gives up after this long.
 const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
 
@@ -40,6 +42,7 @@ pub(crate) async fn run(
         for &shard in &shards {
             // Each by itself: one that fails must not keep the others from their work.
             report("partitions of the trace", partitions(&store, shard).await);
+            report("old refusals", expire_refusals(&store, shard).await);
             report("expired delivery keys", expire_keys(&store, shard).await);
             report("deleted mailboxes", purge(&store, shard).await);
             report("old expunges", forget_expunges(&store, shard).await);
@@ -131,6 +134,14 @@ fn report(what: &str, done: Result<(), impl std::fmt::Display>) {
 async fn partitions(store: &Store, shard: ShardId) -> Result<(), StoreError> {
     let now = SystemClock.now();
     store.write(scope(shard), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await
+}
+
+async fn expire_refusals(store: &Store, shard: ShardId) -> Result<(), StoreError> {
+    let before = SystemClock.now().before(KEEP_REFUSALS);
+    let step =
+        || store.write(scope(shard), "trace.expire", move |tx| hikyaku_trace::expire_refusals(tx, before));
+    while step().await? > 0 {}
+    Ok(())
 }
 
 async fn expire_keys(store: &Store, shard: ShardId) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use hikyaku_sign_in::Gate;
 use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
+use hikyaku_trace::RefusalLog;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
 use tokio::runtime::Runtime;
 
@@ -38,6 +39,8 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<Store>,
     pub(crate) content: Arc<Content>,
     pub(crate) ids: Arc<RisingIds>,
+    /// Writes once it is run.
+    pub(crate) refusals: RefusalLog,
     /// Works once it is run.
     pub(crate) search: Indexer,
     /// The data folder.
@@ -81,12 +84,13 @@ impl Installation {
             let ids = rising_ids(&store).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
-        let (store, content) = (Arc::new(store), Arc::new(content));
+        let (store, content, ids) = (Arc::new(store), Arc::new(content), Arc::new(ids));
         Ok(Self {
+            refusals: RefusalLog::new(Arc::clone(&store), Arc::clone(&ids)),
             search: Indexer::new(Arc::clone(&store), Arc::clone(&content)),
             store,
             content,
-            ids: Arc::new(ids),
+            ids,
             data: data.to_owned(),
             is_shared: location.folder().is_none(),
             net_metrics: hikyaku_net::Metrics::new(metrics.of_crate("net")),
@@ -146,6 +150,7 @@ impl Installation {
             random: Arc::new(SystemRandom) as Arc<dyn Random>,
             isolation: Arc::new(Isolation::new(limits, largest, self.smtp_metrics.clone())),
             judge,
+            refusals: self.refusals.clone(),
         }
     }
 }

@@ -307,6 +307,54 @@ fn a_server_serves_what_its_file_says() {
 }
 
 #[test]
+fn where_a_mail_is_is_told() {
+    let folder = scratch_dir();
+    let smtp = free_address();
+    let (file, data) = (folder.path().join("hikyaku.toml"), folder.path().join("data"));
+    std::fs::write(&file, settings(&data, smtp, free_address())).unwrap();
+    installation(&data);
+    admin(&data, "account create ann@example.org", "").unwrap();
+    let server = Server::start(&file);
+    let mut sender = connect(smtp);
+    say(&mut sender, "", "220 ");
+    say(&mut sender, "EHLO client.example\r\n", "250 ");
+    say(&mut sender, "MAIL FROM:<joe@client.example>\r\n", "250 ");
+    for name in ["one", "two"] {
+        say(&mut sender, &format!("RCPT TO:<{name}@example.org>\r\n"), "550 ");
+    }
+    say(&mut sender, "RCPT TO:<ann@example.org>\r\n", "250 ");
+    say(&mut sender, "DATA\r\n", "354 ");
+    let accepted = say(&mut sender, "From: joe@client.example\r\n\r\nhi\r\n.\r\n", "250 ");
+    let id = accepted.trim().strip_prefix("250 2.0.0 Accepted as ").unwrap();
+    let asked = |line: &str| admin(&data, line, "").unwrap();
+
+    // Through the running server: what waits to be written is told, too.
+    let list = asked("trace list --tenant acme");
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 3, "{list}");
+    for (line, parts) in lines.iter().zip([
+        ["AT", "WHAT", "WHY"],
+        [" refused ×2 ", " one@example.org ", " 550 5.1.1 No such mailbox"],
+        [" delivered ", " ann@example.org ", " dmarc=temperror"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{list}");
+    }
+    assert!(asked(&format!("trace show {id}")).contains("\n  what     delivered\n"));
+    say(&mut sender, "MAIL FROM:<joe@client.example>\r\n", "250 ");
+    say(&mut sender, "RCPT TO:<x@elsewhere.example>\r\n", "550 ");
+    server.stop();
+
+    // Without it: nothing was lost when it ended.
+    let nobodys = asked("trace list --to elsewhere.example --since 1h --json");
+    assert!(nobodys.contains("\"tenant\":null,\"event\":\"refused\""), "{nobodys}");
+    assert_eq!(asked("trace list --from elsewhere.example"), "Nothing was found.\n");
+    let newest = asked("trace list --limit 1");
+    assert!(newest.contains(" x@elsewhere.example ") && newest.contains(" Older: --before r-"), "{newest}");
+    let unknown = admin(&data, "trace show r-0000000000001", "").unwrap_err();
+    assert!(unknown.contains("there is nothing called r-0000000000001 in the trace"), "{unknown}");
+}
+
+#[test]
 fn an_operator_administers_without_a_server() {
     let folder = scratch_dir();
     let data = folder.path().join("data");

@@ -120,6 +120,8 @@ pub struct Recipient {
     pub trace: TraceId,
     /// The address as the peer gave it, for the trace.
     pub address: String,
+    /// What its trace row says beside; why it goes to Junk.
+    pub note: Option<String>,
     /// Our own lines for this recipient.
     pub prelude: Prelude,
     /// Admits one copy; `None` admits any number.
@@ -425,6 +427,7 @@ fn trace_row(
         recipient: recipient.address.clone(),
         message_id: delivery.message_id.clone(),
         peer: delivery.peer.clone(),
+        note: recipient.note.clone(),
     }
 }
 

@@ -167,6 +167,7 @@ fn write_trace(
             recipient: recipient.address.to_string(),
             message_id: delivery.message_id.clone(),
             peer: delivery.peer.clone(),
+            note: None,
         };
         trace::record(&mut tx.tenant(outgoing.tenant), &record)?;
     }

@@ -130,6 +130,7 @@ pub(crate) fn carry_out(tx: &mut TenantTx<'_>, order: &Order) -> Result<Option<u
                     recipient,
                     message_id: None,
                     peer: None,
+                    note: None,
                 };
                 trace::record(tx, &removed)?;
             }

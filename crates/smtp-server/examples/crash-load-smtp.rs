@@ -16,6 +16,7 @@ use hikyaku_testkit::crash::load::{
     Delivering, Home, Installation, Load, Message, Peer, Peers, REVERSE_PATH, domain_of,
 };
 use hikyaku_testkit::{SeededRandom, TestDirectory, gate, set};
+use hikyaku_trace::RefusalLog;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -50,6 +51,7 @@ async fn start(installation: &Installation) -> Server {
         random: Arc::new(SeededRandom::new(9)),
         isolation: Arc::new(Isolation::new(Shared::default(), largest, Metrics::default())),
         judge: None,
+        refusals: RefusalLog::new(Arc::clone(&installation.store), Arc::clone(&installation.ids)),
     };
     let mode = Mode { settings: Arc::new(settings), tls: None };
     let any = "127.0.0.1:0".parse().expect("an address");

@@ -19,6 +19,7 @@ use hikyaku_types::{Actor, Address, Domain, LocalPart, Service, Timestamp};
 use crate::judge;
 use crate::leaving::Leaving;
 use crate::receive::Accepted;
+use crate::refused::Home;
 
 /// Checks credentials; the account if they are right.
 pub(crate) async fn sign_in(
@@ -170,6 +171,13 @@ pub(crate) async fn recipients(
             _ => Err(Reply::relaying_denied()),
         },
     }
+}
+
+/// Whose mail was refused, as far as it can be told.
+pub(crate) async fn whose(directory: &Directory, forward_path: &ForwardPath) -> Option<Home> {
+    let ForwardPath::Mailbox(mailbox) = forward_path else { return None };
+    let tenant = directory.whose(&mailbox.address()?).await.ok()??;
+    Some((tenant.id, tenant.fields.shard()))
 }
 
 fn postmaster_of(host_name: &Domain) -> Option<Address> {

@@ -64,6 +64,21 @@ pub(crate) struct Judged {
     pub(crate) leave_out: Vec<Range<u32>>,
 }
 
+/// Content that is refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What the peer is told.
+    pub(crate) reply: Reply,
+    /// What the checks of its sender found, if that is why: `dmarc=fail p=reject d=example.com`.
+    pub(crate) finding: Option<String>,
+}
+
+impl From<Reply> for Refusal {
+    fn from(reply: Reply) -> Self {
+        Self { reply, finding: None }
+    }
+}
+
 impl Judge {
     /// Asks `resolver`, and gives each check of a message so much time.
     pub fn new(resolver: Resolver, time: Duration) -> Self {
@@ -124,12 +139,12 @@ pub(crate) fn policy_of(wish: &ForgedMailPolicy) -> Policy {
     Policy { mode, forwarders: Forwarders { domains, networks: wish.forwarder_networks.clone() } }
 }
 
-/// Who sent it, and may it go on? The error is the reply that refuses it.
+/// Who sent it, and may it go on?
 pub(crate) async fn judge(
     judge: Option<&Arc<Judge>>,
     case: &Case<'_>,
     clock: &dyn Clock,
-) -> Result<Judged, Reply> {
+) -> Result<Judged, Refusal> {
     let host = case.settings.host_name.as_str();
     let listener = case.settings.listener;
     if listener == Listener::Lmtp {
@@ -138,7 +153,7 @@ pub(crate) async fn judge(
     }
     let leave_out = authres::fields_claiming(Header::of_content(case.content), host);
     if leave_out.len() > MOST_FORGED {
-        return Err(Reply::too_many_results());
+        return Err(Reply::too_many_results().into());
     }
     let Some(judge) = judge.filter(|_| listener == Listener::Mx) else {
         return Ok(Judged { results: None, leave_out });
@@ -154,27 +169,52 @@ pub(crate) async fn judge(
     let policies = case.recipients.iter().map(|one| &one.policy);
     let policies = policies.chain(case.leaving.iter().map(|one| &one.policy));
     match refusal(policies.filter_map(|policy| judged.verdict(policy))) {
-        Some(reply) => Err(reply),
+        Some((reply, reason)) => Err(Refusal { reply, finding: Some(judged.finding(&reason)) }),
         None => Ok(judged),
     }
 }
 
-/// The one reply for all, if it refuses.
-fn refusal(verdicts: impl Iterator<Item = Verdict>) -> Option<Reply> {
+/// The one reply for all, if it refuses, and the reason.
+fn refusal(verdicts: impl Iterator<Item = Verdict>) -> Option<(Reply, Reason)> {
     let verdicts: Vec<Verdict> = verdicts.collect();
-    if verdicts.iter().any(|verdict| verdict.action == Action::Defer) {
-        return Some(Reply::author_not_known_now());
+    if let Some(deferred) = verdicts.iter().find(|verdict| verdict.action == Action::Defer) {
+        return Some((Reply::author_not_known_now(), deferred.reason.clone()));
     }
     let refused = verdicts.iter().all(|verdict| verdict.action == Action::Reject);
-    verdicts.first().filter(|_| refused).map(|verdict| match &verdict.reason {
+    let first = verdicts.into_iter().next().filter(|_| refused)?;
+    let reply = match &first.reason {
         Reason::Asked { domain, .. } => Reply::author_refuses(domain.as_str()),
         _ => Reply::refused_by_policy("Refused by policy"),
-    })
+    };
+    Some((reply, first.reason))
 }
 
 impl Judged {
     fn verdict(&self, policy: &Policy) -> Option<Verdict> {
         self.results.as_ref().map(|results| policy::judge(results, policy))
+    }
+
+    /// What was found, in the words of the checks, for the trace of what is refused.
+    fn finding(&self, reason: &Reason) -> String {
+        let outcome = self.results.as_ref().map_or(dmarc::Outcome::None, |results| results.dmarc.outcome);
+        match reason {
+            Reason::Asked { domain, request } => format!("dmarc={outcome} p={request} d={domain}"),
+            Reason::CannotTell(domain) => format!("dmarc={outcome} p=reject d={domain}"),
+            reason => reason.to_string(),
+        }
+    }
+
+    /// What the trace says of a copy that is delivered: why it is junk, or why it is not
+    /// although its sender is not proven. `None` if there is nothing to say.
+    pub(crate) fn note(&self, recipient: &Accepted) -> Option<String> {
+        let outcome = self.results.as_ref()?.dmarc.outcome;
+        let Verdict { action, reason, .. } = self.verdict(&recipient.policy)?;
+        match (action, &reason) {
+            (Action::Junk | Action::Reject, reason) => Some(format!("to Junk: {reason}")),
+            _ if matches!(outcome, dmarc::Outcome::Pass | dmarc::Outcome::None) => None,
+            (_, Reason::NotObeyed(_)) => Some(format!("dmarc={outcome}, and {reason}")),
+            (_, reason) => Some(reason.to_string()),
+        }
     }
 
     /// Does its copy go to the other junk?

@@ -33,6 +33,7 @@ mod metrics;
 mod pool;
 mod receive;
 mod refusals;
+mod refused;
 mod report;
 mod scram;
 mod shell;
@@ -47,6 +48,7 @@ use hikyaku_sign_in::Gate;
 use hikyaku_smtp_proto::settings::Offers;
 use hikyaku_smtp_proto::{Listener, Settings};
 use hikyaku_store::{Content, Store};
+use hikyaku_trace::RefusalLog;
 use hikyaku_types::{Clock, Domain, Random, RisingIds};
 
 pub use isolation::Isolation;
@@ -77,6 +79,8 @@ pub struct Services {
     pub isolation: Arc<Isolation>,
     /// Asks who sent mail that comes from other servers; without it nobody asks.
     pub judge: Option<Arc<Judge>>,
+    /// What is refused, for whoever asks where a mail is.
+    pub refusals: RefusalLog,
 }
 
 /// One listener's settings.

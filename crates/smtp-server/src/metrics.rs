@@ -58,7 +58,7 @@ impl Reason {
     }
 }
 
-const fn name(listener: Listener) -> &'static str {
+pub(crate) const fn name(listener: Listener) -> &'static str {
     match listener {
         Listener::Mx => "smtp",
         Listener::Submission => "submission",

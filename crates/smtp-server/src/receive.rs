@@ -13,6 +13,7 @@ use hikyaku_mime::Header;
 use hikyaku_mime::thread::thread_ids;
 use hikyaku_queue::{AcceptError, Acceptance, Accepted as HaveAccepted, Queued, accept};
 use hikyaku_sender_auth::policy::Policy;
+use hikyaku_smtp_proto::path::ReversePath;
 use hikyaku_smtp_proto::trace_header::{DeliveredTo, Received, ReturnPath};
 use hikyaku_smtp_proto::{Envelope, Listener, Reply, Settings, Tls};
 use hikyaku_store::{ContentError, Scope, StoreError};
@@ -313,6 +314,7 @@ fn recipient(
         email: EmailId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
         trace,
         address: accepted.address.to_string(),
+        note: message.judged.note(accepted),
         prelude: prelude(message, accepted, trace, now),
         key: Some(DeliveryKey::new(&reverse_path(message.envelope), account.home.account, &facts.hash)),
     }
@@ -352,7 +354,12 @@ pub(crate) fn received(message: &Message<'_>, trace: TraceId, now: Timestamp) ->
 
 /// Without brackets; empty for the null reverse-path.
 pub(crate) fn reverse_path(envelope: &Envelope) -> String {
-    envelope.reverse_path.to_string().trim_start_matches('<').trim_end_matches('>').to_owned()
+    reverse_path_text(&envelope.reverse_path)
+}
+
+/// The same.
+pub(crate) fn reverse_path_text(reverse_path: &ReversePath) -> String {
+    reverse_path.to_string().trim_start_matches('<').trim_end_matches('>').to_owned()
 }
 
 fn keys_of(acceptance: &Acceptance) -> Vec<DeliveryKey> {

@@ -176,6 +176,7 @@ impl Draft<'_> {
             email: EmailId::from_i64(self.next_id()).expect("rising ids are positive"),
             trace: self.next_trace(),
             address: self.to.to_string(),
+            note: None,
             prelude: Prelude::of_lines(lines.into_bytes()),
             key: Some(DeliveryKey::new(&self.key, account.home.account, &self.hash)),
         }

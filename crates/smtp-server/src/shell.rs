@@ -15,7 +15,7 @@ use hikyaku_mime::Header;
 use hikyaku_net::{Connection, Ending, Stream};
 use hikyaku_sign_in::Caller;
 use hikyaku_smtp_proto::command::Body;
-use hikyaku_smtp_proto::path::ForwardPath;
+use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::reply::Severity;
 use hikyaku_smtp_proto::session::Effects;
 use hikyaku_smtp_proto::{
@@ -28,12 +28,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::answer::Found;
 use crate::budget::Room;
 use crate::isolation::Origin;
-use crate::judge::{Case, Judged, judge};
+use crate::judge::{Case, Judged, Refusal, judge};
 use crate::leaving::Leaving;
 use crate::loops::delivered_before;
 use crate::metrics::Reason;
 use crate::pool::Share;
-use crate::receive::{Accepted, Content, Done, Message, receive};
+use crate::receive::{Accepted, Content, Done, Message, receive, reverse_path_text};
+use crate::refused::{Home, Named, Noting, Unwanted, recipient_text};
 use crate::submission::{self, Submission};
 use crate::{Mode, Services, answer, scram};
 
@@ -60,6 +61,8 @@ struct Shell<'s> {
     leaving: Vec<Leaving>,
     /// How many RCPT were accepted.
     accepted: usize,
+    /// What was said of the mail transaction, should it be refused.
+    named: Named,
     /// The tenants that the mail transaction counts for.
     shares: Vec<(TenantId, Share)>,
     /// When the mail transaction began.
@@ -99,6 +102,7 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         recipients: Vec::new(),
         leaving: Vec::new(),
         accepted: 0,
+        named: Named::default(),
         shares: Vec::new(),
         transaction_since: None,
         waiting_since: None,
@@ -131,8 +135,7 @@ impl Shell<'_> {
                 session.handle(input)
             } else if session.is_closed() {
                 break;
-            } else if let Some(effects) = session.receive(&mut framer, &mut self.content) {
-                self.waiting_since = None;
+            } else if let Some(effects) = self.receive(&mut session, &mut framer) {
                 effects
             } else {
                 self.wait(&mut session, &mut framer).await?
@@ -140,6 +143,32 @@ impl Shell<'_> {
         }
         self.flush().await?;
         self.stream.shutdown().await
+    }
+
+    /// What the bytes that have come lead to, if they are enough for anything.
+    fn receive(&mut self, session: &mut Session, framer: &mut Framer) -> Option<Effects> {
+        let is_content = matches!(session.wants(), Wants::Content | Wants::Chunk);
+        let effects = session.receive(framer, &mut self.content)?;
+        self.waiting_since = None;
+        // Content can be refused without a question: its size, its octets, its hops.
+        let refusal = effects.iter().find_map(|effect| match effect {
+            Effect::Reply(reply) if is_content && is_refusal(reply) => Some(reply),
+            _ => None,
+        });
+        if let Some(reply) = refusal {
+            self.noting().all(&self.named, reply, None);
+        }
+        Some(effects)
+    }
+
+    fn noting(&self) -> Noting<'_> {
+        Noting {
+            log: &self.services.refusals,
+            listener: self.origin.listener,
+            peer: self.origin.peer,
+            sender: self.account.as_ref().map(|account| account.home),
+            now: self.services.clock.now(),
+        }
     }
 
     /// Whether SCRAM is offered is the tenants' choice, and may be another one for the next
@@ -240,6 +269,7 @@ impl Shell<'_> {
         self.recipients.clear();
         self.leaving.clear();
         self.accepted = 0;
+        self.named = Named::default();
         self.shares.clear();
         self.transaction_since = None;
     }
@@ -275,7 +305,7 @@ impl Shell<'_> {
                 }
                 Question::Sender { reverse_path, params, .. } => {
                     self.declared_size = params.size_bytes.unwrap_or(1);
-                    answer::sender(&self.services.directory, self.account.as_deref(), &reverse_path).await
+                    self.sender(&reverse_path).await
                 }
                 Question::Recipient { recipient, .. } => self.recipient(&recipient.forward_path).await,
             }
@@ -291,44 +321,79 @@ impl Shell<'_> {
         Answer::Accept
     }
 
+    async fn sender(&mut self, reverse_path: &ReversePath) -> Answer {
+        // RSET and EHLO end one, too, and may come in one packet with this MAIL.
+        self.end_transaction();
+        self.named.reverse_path = reverse_path_text(reverse_path);
+        let answer = answer::sender(&self.services.directory, self.account.as_deref(), reverse_path).await;
+        if let Answer::Reply(reply) = &answer {
+            self.noting().one(&self.named.reverse_path, ("", None), reply, None);
+        }
+        answer
+    }
+
     async fn recipient(&mut self, forward_path: &ForwardPath) -> Answer {
-        let found = match self.look_up(forward_path).await {
-            Ok(found) => found,
-            Err(reply) if reply.severity() == Severity::Permanent => {
-                return Answer::Reply(self.refuse_for_good(reply).await);
+        let address = recipient_text(forward_path);
+        let Unwanted { reply, home } = match self.admit(forward_path).await {
+            Ok(home) => {
+                self.named.recipients.push((address, Some(home)));
+                return Answer::Accept;
             }
-            Err(reply) => return Answer::Reply(reply),
+            Err(unwanted) => unwanted,
         };
+        let reply = match reply.severity() {
+            Severity::Permanent => self.refuse_for_good(reply).await,
+            _ => reply,
+        };
+        self.noting().one(&self.named.reverse_path, (&address, home), &reply, None);
+        Answer::Reply(reply)
+    }
+
+    /// Takes a recipient into the mail transaction; whose it is.
+    async fn admit(&mut self, forward_path: &ForwardPath) -> Result<Home, Unwanted> {
+        let found = self.look_up(forward_path).await?;
         // A submission counts for the tenant that sends.
-        let sends = self.account.as_ref().map(|account| account.home.tenant);
-        let receives = || found.accounts.first().map(|first| first.account.home.tenant);
-        let leads_on = || found.leaving.first().map(|first| first.tenant.id);
-        let Some(tenant) = sends.or_else(receives).or_else(leads_on) else {
-            return Answer::Reply(Reply::mailbox_unknown());
+        let home_of = |account: &Account| (account.home.tenant, account.home.shard);
+        let sends = self.account.as_deref().map(home_of);
+        let receives = || found.accounts.first().map(|first| home_of(&first.account));
+        let leads_on = || found.leaving.first().map(|first| (first.tenant.id, first.tenant.fields.shard()));
+        let Some(home) = sends.or_else(receives).or_else(leads_on) else {
+            return Err(Reply::mailbox_unknown().into());
         };
+        let (tenant, _) = home;
         if !self.shares.iter().any(|(of, _)| *of == tenant) {
             match self.services.isolation.transaction(self.origin, tenant) {
                 Ok(share) => self.shares.push((tenant, share)),
-                Err(reply) => return Answer::Reply(reply),
+                Err(reply) => return Err(Unwanted { reply, home: Some(home) }),
             }
         }
         self.recipients.extend(found.accounts);
         self.leaving.extend(found.leaving);
         self.accepted += 1;
-        Answer::Accept
+        Ok(home)
     }
 
     /// Who receives it, if they have room for the message.
-    async fn look_up(&self, forward_path: &ForwardPath) -> Result<Found, Reply> {
+    async fn look_up(&self, forward_path: &ForwardPath) -> Result<Found, Unwanted> {
         let isolation = &self.services.isolation;
         let _share = isolation.lookup(self.origin)?;
         let (directory, settings) = (&self.services.directory, &self.mode.settings);
         let sender = self.account.as_deref();
-        let found = answer::recipients(directory, settings, sender, forward_path, self.accepted).await?;
+        let found = answer::recipients(directory, settings, sender, forward_path, self.accepted).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(reply) => {
+                return Err(Unwanted { reply, home: answer::whose(directory, forward_path).await });
+            }
+        };
         let now = self.services.clock.now();
         for one in &found.accounts {
             let room = answer::refuse_if_full(&self.services.store, &one.account, self.declared_size, now);
-            room.await.inspect_err(|_| isolation.metrics.refused(self.origin.listener, Reason::Full))?;
+            if let Err(reply) = room.await {
+                isolation.metrics.refused(self.origin.listener, Reason::Full);
+                let home = one.account.home;
+                return Err(Unwanted { reply, home: Some((home.tenant, home.shard)) });
+            }
         }
         Ok(found)
     }
@@ -357,12 +422,24 @@ impl Shell<'_> {
             leaving: std::mem::take(&mut self.leaving),
         };
         let hash = ContentHash::of(&received);
-        let answer = match self.completed(&mut envelope, received).await {
+        let answered = match self.completed(&mut envelope, received).await {
             Ok(bytes) => {
                 let content = Content { bytes: Arc::new(bytes), hash };
                 self.answer_content(&envelope, &recipients, &content, deadline).await
             }
-            Err(reply) => Answer::Reply(reply),
+            Err(reply) => Err(reply.into()),
+        };
+        let answer = match answered {
+            Ok(answer) => {
+                if let Answer::Each(replies) = &answer {
+                    self.noting().each(&self.named, replies);
+                }
+                answer
+            }
+            Err(Refusal { reply, finding }) => {
+                self.noting().all(&self.named, &reply, finding.as_deref());
+                Answer::Reply(reply)
+            }
         };
         self.room = Room::None;
         self.end_transaction();
@@ -396,7 +473,7 @@ impl Shell<'_> {
         recipients: &Recipients,
         content: &Content,
         deadline: Instant,
-    ) -> Answer {
+    ) -> Result<Answer, Refusal> {
         let listener = self.mode.settings.listener;
         // Who submits a message again means it.
         let before = match listener {
@@ -407,29 +484,26 @@ impl Shell<'_> {
         };
         let loops = |address: &Address| before.contains(&address.key());
         if listener == Listener::Lmtp {
-            return Answer::Each(self.deliver_each(envelope, recipients, content, deadline, loops).await);
+            let replies = self.deliver_each(envelope, recipients, content, deadline, loops).await;
+            return Ok(Answer::Each(replies));
         }
         if recipients.accounts.iter().any(|one| loops(&one.address))
             || recipients.leaving.iter().any(|one| one.via.as_ref().is_some_and(loops))
         {
-            return Answer::Reply(Reply::delivery_loop());
+            return Err(Reply::delivery_loop().into());
         }
-        Answer::Reply(match self.judged(envelope, recipients, content).await {
-            Ok(judged) => {
-                let delivered = self.deliver(envelope, recipients, content, &judged, deadline).await;
-                delivered.map_or_else(|reply| reply, |done| done.reply())
-            }
-            Err(reply) => reply,
-        })
+        let judged = self.judged(envelope, recipients, content).await?;
+        let done = self.deliver(envelope, recipients, content, &judged, deadline).await?;
+        Ok(Answer::Reply(done.reply()))
     }
 
-    /// Who sent it; the error is the reply if that refuses it.
+    /// Who sent it, unless that refuses it.
     async fn judged(
         &self,
         envelope: &Envelope,
         recipients: &Recipients,
         content: &Content,
-    ) -> Result<Judged, Reply> {
+    ) -> Result<Judged, Refusal> {
         let case = Case {
             settings: &self.mode.settings,
             peer: self.origin.peer,
@@ -439,9 +513,9 @@ impl Shell<'_> {
             content: &content.bytes,
         };
         let judged = judge(self.services.judge.as_ref(), &case, &*self.services.clock).await;
-        judged.inspect_err(|reply| {
+        judged.inspect_err(|refusal| {
             tracing::info!(session = self.number, peer = %self.origin.peer,
-                code = reply.code().number(), "refused for its sender");
+                code = refusal.reply.code().number(), "refused for its sender");
             self.services.isolation.metrics.answered(self.origin.listener, false);
         })
     }
@@ -628,6 +702,10 @@ async fn read(stream: &mut Stream, framer: &mut Framer) -> io::Result<usize> {
         Poll::Ready(Ok(buffer.filled().len()))
     })
     .await
+}
+
+fn is_refusal(reply: &Reply) -> bool {
+    matches!(reply.severity(), Severity::Transient | Severity::Permanent)
 }
 
 /// No bytes are the end of the connection.

@@ -249,6 +249,7 @@ impl TestStore {
                 email: EmailId::from_i64(self.next_id()).expect("positive"),
                 trace: TraceId::from_i64(self.next_id()).expect("positive"),
                 address: format!("{}@example.org", home.account),
+                note: None,
                 prelude: Prelude::of_lines(b"Return-Path: <sender@example.com>\r\n".to_vec()),
                 key: Some(DeliveryKey::new("sender@example.com", home.account, &hash)),
             };

@@ -4,13 +4,22 @@
 //! and its trace id stand or fall together. Ids rise with time; the newest rows are found
 //! without an index.
 //!
+//! What is refused gets no row of its own: anybody can be refused, as often as they like. It
+//! is counted by source, reason and minute ([`RefusalLog`]) and written later.
+//!
 //! Trust: reverse-paths and Message-IDs come from strangers. They are stored cut to
 //! [`MOST_TEXT`] octets and shown, never interpreted.
+
+mod refusals;
+mod search;
 
 use hikyaku_store::{
     By, Component, Database, Migration, Row, ServiceTx, Sql, StoreError, TenantSql, TenantTx,
 };
 use hikyaku_types::{AccountId, EmailId, RisingIds, TenantId, Timestamp, TraceId};
+
+pub use refusals::{Refusal, RefusalLog, Refused, expire_refusals};
+pub use search::{Archive, Entry, Filter, Found, TraceError};
 
 /// Longer texts are cut to this many octets (a reverse-path has at most 256).
 pub const MOST_TEXT: usize = 512;
@@ -56,6 +65,28 @@ pub const SCHEMA: Component = Component {
             END $$;
         ",
         tables: &[("trace", By::Tenant)],
+    }, Migration {
+        number: 2,
+        name: "what was refused, and why",
+        // A refusal of nobody's belongs to the platform. Without partitions: there is at most
+        // a row for each source, reason, minute and pair of domains, and each goes after a month.
+        sql: "
+            ALTER TABLE trace ADD COLUMN note TEXT;
+            CREATE TABLE refusal (
+                id {rowid} PRIMARY KEY,
+                tenant {int} NOT NULL,
+                source TEXT NOT NULL,
+                listener TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                finding TEXT,
+                reverse_path TEXT NOT NULL,
+                recipient TEXT NOT NULL,
+                count {int} NOT NULL,
+                last_at {int} NOT NULL
+            );
+        ",
+        postgres: "",
+        tables: &[("refusal", By::Tenant)],
     }],
 };
 
@@ -81,6 +112,16 @@ impl Event {
             Self::Duplicate => 2,
             Self::Queued => 20,
             Self::Removed => 21,
+        }
+    }
+
+    /// As it is shown.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Duplicate => "duplicate",
+            Self::Queued => "queued",
+            Self::Removed => "removed",
         }
     }
 
@@ -112,6 +153,9 @@ pub struct Record {
     pub message_id: Option<String>,
     /// Address of the peer.
     pub peer: Option<String>,
+    /// What somebody who asks for it should know: why it went to Junk, or was accepted in
+    /// spite of a failure.
+    pub note: Option<String>,
 }
 
 impl Record {
@@ -122,18 +166,20 @@ impl Record {
 }
 
 const INSERT: TenantSql = TenantSql::new(
-    "INSERT INTO trace (id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer)
-     VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+    "INSERT INTO trace (id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer,
+        note)
+     VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
 );
 const FIND: TenantSql = TenantSql::new(
-    "SELECT id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer
+    "SELECT id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer, note
      FROM trace WHERE tenant = $1 AND id = $2",
 );
 const NEWEST: TenantSql = TenantSql::new(
-    "SELECT id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer
+    "SELECT id, tenant, account, email, event, size, reverse_path, recipient, message_id, peer, note
      FROM trace WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
 );
 const LAST_ID: Sql = Sql::new("SELECT MAX(id) FROM trace");
+const LAST_REFUSAL: Sql = Sql::new("SELECT MAX(id) FROM refusal");
 const PARTITIONS: Sql = Sql::new("SELECT trace_partitions($1, $2)");
 
 /// Weeks of partitions that are kept ready ahead.
@@ -156,6 +202,7 @@ pub fn record(tx: &mut TenantTx<'_>, record: &Record) -> Result<(), StoreError> 
         cut(&record.recipient).into(),
         record.message_id.as_deref().map(cut).into(),
         record.peer.as_deref().map(cut).into(),
+        record.note.as_deref().map(cut).into(),
     ];
     tx.execute(INSERT, &params).map(drop)
 }
@@ -182,7 +229,9 @@ pub fn newest(tx: &mut TenantTx<'_>, before: Option<TraceId>, limit: u16) -> Res
 /// # Errors
 /// [`StoreError`].
 pub fn last_id(tx: &mut ServiceTx<'_>) -> Result<i64, StoreError> {
-    Ok(tx.row(LAST_ID, &[], |row| row.get::<Option<i64>>(0))?.flatten().unwrap_or(0))
+    let trace = tx.row(LAST_ID, &[], |row| row.get::<Option<i64>>(0))?.flatten();
+    let refusal = tx.row(LAST_REFUSAL, &[], |row| row.get::<Option<i64>>(0))?.flatten();
+    Ok(trace.max(refusal).unwrap_or(0))
 }
 
 /// Makes the partitions that the coming weeks need (PostgreSQL; nothing to do on SQLite).
@@ -216,6 +265,7 @@ fn read(row: Row<'_>) -> Result<Record, StoreError> {
         recipient: row.get(7)?,
         message_id: row.get(8)?,
         peer: row.get(9)?,
+        note: row.get(10)?,
     })
 }
 

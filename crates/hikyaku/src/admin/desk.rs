@@ -11,6 +11,7 @@ use std::sync::Arc;
 use hikyaku_directory::{Action, Answer, Directory, DirectoryError, Kind, Request};
 use hikyaku_queue::Administration;
 use hikyaku_sign_in::Gate;
+use hikyaku_trace::{Archive, RefusalLog};
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ use super::import::{ImportAsk, ImportReply, Importer};
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
 use super::sign_in::{self, SignInAsk, SignInReply};
+use super::trace::{self, TraceAsk, TraceReply};
 use crate::services::Installation;
 
 /// What is asked.
@@ -31,6 +33,7 @@ pub(super) enum Ask {
     Import(ImportAsk),
     Queue(QueueAsk),
     SignIn(SignInAsk),
+    Trace(TraceAsk),
 }
 
 /// What is answered.
@@ -44,6 +47,7 @@ pub(super) enum Reply {
     Import(ImportReply),
     Queue(QueueReply),
     SignIn(SignInReply),
+    Trace(TraceReply),
     Error(Refusal),
 }
 
@@ -55,6 +59,9 @@ pub(crate) struct Desk {
     pub(super) queue: Administration,
     /// That of the running server, or one that was opened for this request.
     pub(super) gate: Option<Arc<Gate>>,
+    pub(super) trace: Archive,
+    /// Those that wait to be written.
+    pub(super) refusals: RefusalLog,
 }
 
 impl Ask {
@@ -81,7 +88,14 @@ impl Desk {
         directory: Arc<Directory>,
         gate: Option<Arc<Gate>>,
     ) -> Self {
-        Self { directory, importer: Importer::new(installation), queue: installation.queue(), gate }
+        Self {
+            directory,
+            importer: Importer::new(installation),
+            queue: installation.queue(),
+            gate,
+            trace: Archive::new(Arc::clone(&installation.store)),
+            refusals: installation.refusals.clone(),
+        }
     }
 
     /// Carries it out; `who` stands in the audit log.
@@ -92,6 +106,7 @@ impl Desk {
             Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
             Ask::SignIn(ask) => self.sign_in(who, ask).await.map(Reply::SignIn),
+            Ask::Trace(ask) => trace::answer(self, ask).await.map(Reply::Trace),
         };
         done.unwrap_or_else(Reply::Error)
     }

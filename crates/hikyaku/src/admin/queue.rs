@@ -73,7 +73,8 @@ pub(super) async fn answer(desk: &Desk, who: &str, ask: QueueAsk) -> Result<Queu
     done.map_err(|error| refused(&error))
 }
 
-async fn tenant_named(desk: &Desk, name: &str) -> Result<TenantId, Refusal> {
+/// The tenant of this name or id.
+pub(super) async fn tenant_named(desk: &Desk, name: &str) -> Result<TenantId, Refusal> {
     let object = Named { kind: Kind::Tenant, name: name.to_owned(), tenant: None };
     let request = Request { action: Action::Show { object }, reason: None, dry_run: false };
     match desk.directory.execute(Actor::Operator, request).await {
@@ -209,16 +210,16 @@ fn filter(matches: &ArgMatches) -> Result<Filter, Refusal> {
         destination: destination.transpose()?,
         reverse_path: text("from").map(|path| path.trim_matches(['<', '>']).to_owned()),
         state,
-        before_ms: text("older-than").map(|age| before(&age)).transpose()?,
+        before_ms: text("older-than").map(|age| before(&age, "--older-than")).transpose()?,
         after: text("after"),
         limit: matches.try_get_one::<u16>("limit").ok().flatten().copied(),
     })
 }
 
 /// The time that is so long ago, in milliseconds: `30s`, `15m`, `2h`, `3d`.
-fn before(age: &str) -> Result<i64, Refusal> {
-    let millis = millis(age)
-        .ok_or_else(|| Refusal::usage("--older-than takes a number and s, m, h or d: 2h is two hours"))?;
+pub(super) fn before(age: &str, option: &str) -> Result<i64, Refusal> {
+    let wrong = || Refusal::usage(format!("{option} takes a number and s, m, h or d: 2h is two hours"));
+    let millis = millis(age).ok_or_else(wrong)?;
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(|error| Refusal::failed(&error))?;
     Ok(i64::try_from(now.as_millis()).unwrap_or(i64::MAX).saturating_sub(millis))
@@ -237,7 +238,11 @@ fn millis(age: &str) -> Option<i64> {
 }
 
 /// One line of JSON for programs, or the text for people.
-fn print_as(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Refusal> {
+pub(super) fn print_as(
+    json: bool,
+    value: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Refusal> {
     if json {
         println!("{}", serde_json::to_string(value).map_err(|error| Refusal::failed(&error))?);
     } else {

@@ -158,16 +158,12 @@ fn quarantined_mail_is_junk(mail: TestStore) {
 fn junk_has_a_place_made_for_it(mail: TestStore) {
     let server = start(mail);
     let mut client = Client::hello(server.mx);
-    let send = |client: &mut Client| {
-        let content = from("quarantine.example");
-        accepted(&client.mail("x@client.example", &["ann@example.org"], content.as_bytes()));
-    };
-    send(&mut client);
+    let content = from("quarantine.example");
+    let mut send = |path| accepted(&client.mail(path, &["ann@example.org"], content.as_bytes()));
+    send("x@client.example");
     server.delete_junk("ann@example.org");
-    // The same message again is another one only when the reply to the first is known.
-    client.talk("C: NOOP\nS: 250 …");
-    server.wait_for_forgotten_keys();
-    send(&mut client);
+    // From somebody else: the very same mail at once may count as a repeated one.
+    send("y@client.example");
     assert_eq!(server.junk("ann@example.org").len(), 1);
     assert_eq!(server.inbox("ann@example.org").len(), 0);
     drop(client);

@@ -9,6 +9,7 @@ mod lmtp;
 mod rig;
 mod scram;
 mod submission;
+mod trace;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use rig::{PASSWORD, Server, Setup, accepted, home, wait_for};
 both_engines! {
     a_strangers_mail_is_in_the_inbox_byte_for_byte
     pipelined_commands_are_answered_in_order
+    what_was_reset_in_one_go_is_not_delivered
     who_gets_no_mail_here
     two_tenants_in_one_transaction
     two_addresses_of_one_account_get_one_copy
@@ -131,6 +133,30 @@ fn pipelined_commands_are_answered_in_order(mail: TestStore) {
         assert!(inbox[0].starts_with(&format!("Return-Path: {from}\r\n")), "{}", inbox[0]);
         assert!(inbox[0].ends_with(&format!("\r\nSubject: {subject}\r\n\r\n")), "{}", inbox[0]);
     }
+    server.end();
+}
+
+fn what_was_reset_in_one_go_is_not_delivered(mail: TestStore) {
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    client.write(
+        b"MAIL FROM:<a@client.example>\r\nRCPT TO:<ann@example.org>\r\nRSET\r\n\
+          MAIL FROM:<a@client.example>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n",
+    );
+    client.talk(
+        "S: 250 2.1.0 Sender OK
+         S: 250 2.1.5 Recipient OK
+         S: 250 2.0.0 OK
+         S: 250 2.1.0 Sender OK
+         S: 250 2.1.5 Recipient OK
+         S: 354 End with <CRLF>.<CRLF>
+         C: Subject: for bob
+         C:
+         C: .
+         S: 250 2.0.0 Accepted as …",
+    );
+    assert_eq!((server.inbox("ann@example.org").len(), server.inbox("bob@example.org").len()), (0, 1));
+    drop(client);
     server.end();
 }
 

@@ -673,6 +673,7 @@ impl Installation {
                 email: EmailId::from_i64(self.next_id()).expect("positive"),
                 trace: TraceId::from_i64(self.next_id()).expect("positive"),
                 address: place.address(),
+                note: None,
                 prelude: Prelude::of_lines(format!("Return-Path: <{REVERSE_PATH}>\r\n").into_bytes()),
                 key: Some(DeliveryKey::new(REVERSE_PATH, home.account, &hash)),
             };

@@ -16,6 +16,7 @@ use hikyaku_smtp_proto::{Listener as Door, Settings};
 use hikyaku_smtp_server::{Isolation, Judge, Limits as Shared, Metrics, Mode, Services, serve};
 use hikyaku_store::{AccountHome, Location, Scope, ServiceTx, Sql, StoreError};
 use hikyaku_testkit::{DELIVERY, SHARD, SeededRandom, TestDirectory, TestStore, gate, set};
+use hikyaku_trace::{Archive, Entry, RefusalLog};
 use hikyaku_types::{Actor, Address, NodeId, RisingIds, TenantId, TraceId};
 use rustls::pki_types::CertificateDer;
 
@@ -79,6 +80,7 @@ pub(crate) struct Server {
     /// To be trusted by clients.
     pub(crate) authority: CertificateDer<'static>,
     pub(crate) shutdown: Shutdown,
+    refusals: RefusalLog,
     running: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -93,7 +95,7 @@ impl Server {
         let (mut addresses, mut running) = (Vec::new(), Vec::new());
         let ids = rising_ids(&mail);
         let directory = TestDirectory::new(&mail);
-        mail.block_on(async {
+        let refusals = mail.block_on(async {
             fill(&directory, &setup).await;
             let services = services(&mail, &setup, &directory, ids).await;
             let kinds = [Door::Mx, Door::Mx, Door::Submission, Door::Submissions, Door::Lmtp];
@@ -111,11 +113,24 @@ impl Server {
                 let serve = move |connection| serve(connection, mode.clone(), services.clone());
                 running.push(tokio::spawn(listener.run(shutdown.ending(), serve)));
             }
+            services.refusals
         });
         let [mx, proxied_mx, submission, submissions, lmtp] = addresses[..] else {
             unreachable!("five listeners")
         };
-        Self { mail, directory, mx, proxied_mx, submission, submissions, lmtp, authority, shutdown, running }
+        Self {
+            mail,
+            directory,
+            mx,
+            proxied_mx,
+            submission,
+            submissions,
+            lmtp,
+            authority,
+            shutdown,
+            refusals,
+            running,
+        }
     }
 
     /// An LMTP client that has said hello.
@@ -179,6 +194,19 @@ impl Server {
     pub(crate) fn trace(&self, address: &str, id: TraceId) -> Option<hikyaku_trace::Record> {
         let tenant = home(address).tenant;
         self.mail.read(move |tx| hikyaku_trace::find(&mut tx.tenant(tenant), id)).unwrap()
+    }
+
+    /// What the trace tells an operator, oldest first; refusals are written for it.
+    pub(crate) fn find(&self, filter: &hikyaku_trace::Filter) -> Vec<Entry> {
+        self.find_of(None, filter)
+    }
+
+    /// The same of one tenant.
+    pub(crate) fn find_of(&self, tenant: Option<i64>, filter: &hikyaku_trace::Filter) -> Vec<Entry> {
+        self.mail.block_on(self.refusals.flush()).unwrap();
+        let archive = Archive::new(Arc::clone(&self.mail.store));
+        let tenant = tenant.and_then(TenantId::from_i64);
+        self.mail.block_on(archive.search(&Actor::Operator, tenant, filter)).unwrap().entries
     }
 
     fn administration(&self) -> Administration {
@@ -305,6 +333,8 @@ fn rising_ids(mail: &TestStore) -> RisingIds {
 }
 
 async fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, ids: RisingIds) -> Services {
+    let ids = Arc::new(ids);
+    let refusals = RefusalLog::new(Arc::clone(&mail.store), Arc::clone(&ids));
     let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
     tokio::spawn(cleaning);
     Services {
@@ -313,7 +343,7 @@ async fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, id
         gate: gate(&mail.store, &directory.directory, Arc::clone(&mail.clock) as _).await,
         directory: Arc::clone(&directory.directory),
         keys,
-        ids: Arc::new(ids),
+        ids,
         clock: Arc::clone(&mail.clock) as _,
         random: Arc::new(SeededRandom::new(9)),
         isolation: Arc::new(Isolation::new(
@@ -322,6 +352,7 @@ async fn services(mail: &TestStore, setup: &Setup, directory: &TestDirectory, id
             Metrics::default(),
         )),
         judge: setup.judge.clone(),
+        refusals,
     }
 }
 
