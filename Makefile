@@ -40,7 +40,7 @@ e2e: ## the program against foreign clients and peers
 	tests/e2e/run
 
 e2e-quick: ## the part of e2e that takes minutes
-	@scripts/install e2e
+	@scripts/install quick
 	tests/e2e/run --quick
 
 soak: ## tests that run for long: ignored ones with `soak` in their name
