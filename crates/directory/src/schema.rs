@@ -47,7 +47,6 @@ pub const SCHEMA: Component = Component {
                     changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
                 );
                 CREATE INDEX account_of_tenant ON account (tenant, name);
-                CREATE INDEX account_dying ON account (until) WHERE until IS NOT NULL;
 
                 CREATE TABLE alias (
                     id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL UNIQUE,
@@ -76,7 +75,7 @@ pub const SCHEMA: Component = Component {
                     changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL
                 );
                 CREATE INDEX role_of_tenant ON role (tenant, name);
-                CREATE INDEX role_of_account ON role (tenant, parent, name);
+                CREATE INDEX role_of_account ON role (parent);
 
                 -- secret: a password hash, or the keyed hash of an app password, whose `prefix`
                 -- finds it.
@@ -87,7 +86,7 @@ pub const SCHEMA: Component = Component {
                     secret TEXT, prefix {key} UNIQUE, used_at {int}
                 );
                 CREATE INDEX credential_of_tenant ON credential (tenant, name);
-                CREATE INDEX credential_of_account ON credential (tenant, parent, name);
+                CREATE INDEX credential_of_account ON credential (parent);
 
                 -- key: an address key. main: the address that its account is called by.
                 CREATE TABLE address (
@@ -95,7 +94,7 @@ pub const SCHEMA: Component = Component {
                     object {int} NOT NULL, main {int} NOT NULL
                 ) {clustered};
                 CREATE INDEX address_of_tenant ON address (tenant, kind);
-                CREATE INDEX address_of_object ON address (tenant, object);
+                CREATE INDEX address_in_domain ON address (domain);
 
                 CREATE TABLE audit (
                     id {int} PRIMARY KEY, tenant {int} NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
@@ -131,6 +130,22 @@ pub const SCHEMA: Component = Component {
             name: "SCRAM verifiers of app passwords",
             // As RFC 5803 writes it. Only with app passwords of tenants that chose it.
             sql: "ALTER TABLE credential ADD COLUMN scram TEXT",
+            postgres: "",
+            tables: &[],
+        },
+        Migration {
+            number: 3,
+            name: "indexes for changes of large tenants, and for what dies",
+            // Some installations have them from their first migration.
+            sql: "
+                CREATE INDEX IF NOT EXISTS account_dying ON account (until) WHERE until IS NOT NULL;
+                DROP INDEX IF EXISTS role_of_account;
+                CREATE INDEX role_of_account ON role (tenant, parent, name);
+                DROP INDEX IF EXISTS credential_of_account;
+                CREATE INDEX credential_of_account ON credential (tenant, parent, name);
+                DROP INDEX IF EXISTS address_in_domain;
+                CREATE INDEX IF NOT EXISTS address_of_object ON address (tenant, object);
+            ",
             postgres: "",
             tables: &[],
         },
