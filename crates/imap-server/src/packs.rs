@@ -22,7 +22,7 @@ use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Sto
 use hikyaku_types::{Actor, EmailId, Service, ShardId, ThreadId, Timestamp};
 use tokio::sync::mpsc;
 
-use crate::facts::Message;
+use crate::facts::{Message, work};
 use crate::session::{Failure, Session};
 
 /// Raised when `hikyaku_mime` finds something else in a message, or a printer prints it in
@@ -120,7 +120,7 @@ async fn make(
         for entry in step {
             let Some(email) = emails.iter().find(|email| email.id == entry.email) else { continue };
             match content.read(email.placement.clone()).await {
-                Ok(bytes) => add(&mut pack, entry.uid, email, &bytes),
+                Ok(bytes) => add(&mut pack, entry.uid, email, bytes).await,
                 // It stays out, and who asks for it is told.
                 Err(ContentError::Damaged(_)) => {}
                 Err(error) => return Err(error),
@@ -131,10 +131,15 @@ async fn make(
     Ok(pack.finish())
 }
 
-fn add(pack: &mut PackWriter, uid: u32, email: &Email, content: &[u8]) {
-    let message = Message::new(email.prelude.assemble(content));
-    let Some([envelope, body, body_structure]) = printed(&message) else { return };
-    let preview = preview(&message.content, &message.structure);
+async fn add(pack: &mut PackWriter, uid: u32, email: &Email, content: Vec<u8>) {
+    let prelude = email.prelude.clone();
+    let made = work(content.len(), move || {
+        let message = Message::new(prelude.assemble(&content));
+        let forms = printed(&message)?;
+        Some((forms, preview(&message.content, &message.structure)))
+    });
+    // What cannot be worked on stays out, too.
+    let Ok(Some(([envelope, body, body_structure], preview))) = made.await else { return };
     let mut texts = [&[][..]; TEXTS];
     texts[ENVELOPE] = &envelope;
     texts[BODY] = &body;
