@@ -1,6 +1,6 @@
 //! What is in the queue, oldest first.
 
-use hikyaku_store::{Row, ServiceTx, Sql, StoreError, TenantSql, TenantTx};
+use hikyaku_store::{Param, Row, ServiceTx, Sql, StoreError, TenantSql, TenantTx};
 use hikyaku_types::{AccountId, RisingIds, TenantId, Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 
@@ -161,40 +161,28 @@ const COUNT: TenantSql =
 
 /// A page over all tenants.
 pub(crate) fn all(tx: &mut ServiceTx<'_>, filter: &Filter, after: i64) -> Result<Vec<Item>, StoreError> {
-    let (before, state) = bounds(filter);
-    let params = [
-        after.into(),
-        before.into(),
-        i64::from(filter.reverse_path.is_some()).into(),
-        filter.reverse_path.as_deref().unwrap_or_default().into(),
-        filter.destination.as_deref().unwrap_or_default().into(),
-        state.into(),
-        filter.limit().into(),
-    ];
-    let found = tx.rows(ALL, &params, read)?;
+    let found = tx.rows(ALL, &params(filter, after), read)?;
     found.into_iter().map(|one| item(&mut tx.tenant(one.tenant), one, SHOWN_IN_LIST)).collect()
 }
 
 /// A page of the transaction's tenant.
 pub(crate) fn of_tenant(tx: &mut TenantTx<'_>, filter: &Filter, after: i64) -> Result<Vec<Item>, StoreError> {
-    let (before, state) = bounds(filter);
-    let params = [
+    let found = tx.rows(OF_TENANT, &params(filter, after), read)?;
+    found.into_iter().map(|one| item(tx, one, SHOWN_IN_LIST)).collect()
+}
+
+/// Ids are times, so an age is a bound of ids; no state is -1.
+fn params(filter: &Filter, after: i64) -> [Param<'_>; 7] {
+    let before = filter.before_ms.map_or(i64::MAX, |ms| RisingIds::floor_at(Timestamp::from_millis(ms)));
+    [
         after.into(),
         before.into(),
         i64::from(filter.reverse_path.is_some()).into(),
         filter.reverse_path.as_deref().unwrap_or_default().into(),
         filter.destination.as_deref().unwrap_or_default().into(),
-        state.into(),
+        filter.state.map_or(-1, State::number).into(),
         filter.limit().into(),
-    ];
-    let found = tx.rows(OF_TENANT, &params, read)?;
-    found.into_iter().map(|one| item(tx, one, SHOWN_IN_LIST)).collect()
-}
-
-/// Ids are times, so an age is a bound of ids; no state is -1.
-fn bounds(filter: &Filter) -> (i64, i64) {
-    let before = filter.before_ms.map_or(i64::MAX, |ms| RisingIds::floor_at(Timestamp::from_millis(ms)));
-    (before, filter.state.map_or(-1, State::number))
+    ]
 }
 
 /// The message with this id and all its recipients, if it is the tenant's.
