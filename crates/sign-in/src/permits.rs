@@ -35,9 +35,11 @@ impl Permits {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(sources.entry(source).or_insert_with(|| Arc::new(Semaphore::new(EACH))))
         };
+        // There before it has its permit: whoever stops waiting leaves nothing behind either.
+        let mut permit = Permit { source, sources: Arc::clone(&self.sources), permit: None };
         // It is never closed.
-        let permit = semaphore.acquire_owned().await.ok();
-        Permit { source, sources: Arc::clone(&self.sources), permit }
+        permit.permit = semaphore.acquire_owned().await.ok();
+        permit
     }
 }
 
@@ -55,6 +57,27 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_stops_waiting_leaves_nothing_behind() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let permits = Permits::default();
+            let one = "192.0.2.1".parse().unwrap();
+            let mut held = Vec::new();
+            for _ in 0..EACH {
+                held.push(permits.of(one).await);
+            }
+            let mut waits = Box::pin(permits.of(one));
+            let waiting = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(waits.as_mut().poll(context).is_pending())
+            });
+            assert!(waiting.await);
+            drop(held);
+            drop(waits);
+            assert!(permits.sources.lock().unwrap().is_empty());
+        });
+    }
 
     #[test]
     fn a_source_has_so_many_at_once_and_others_have_their_own() {
