@@ -198,7 +198,7 @@ impl Directory {
             _ => None,
         });
         let found = match (kind, account, name) {
-            (Kind::Role | Kind::Credential, Some(account), _) => {
+            (Kind::Role | Kind::Credential | Kind::Rule | Kind::Exception, Some(account), _) => {
                 let named = Named { kind: Kind::Account, name: account, tenant: None };
                 Some(self.place(actor, &named).await?.tenant)
             }
@@ -391,6 +391,8 @@ impl Directory {
             Kind::List,
             Kind::Group,
             Kind::Role,
+            Kind::Rule,
+            Kind::Exception,
             Kind::Domain,
             Kind::Tenant,
             Kind::Plan,

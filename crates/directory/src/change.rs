@@ -17,7 +17,10 @@ use crate::addresses;
 use crate::error::{DirectoryError, request};
 use crate::field::{Edit, Record};
 use crate::kind::plan::Plan;
-use crate::kind::{Kind, account, alias, credential, domain, group, list, plan, role, tenant};
+use crate::kind::rule::RuleLevel;
+use crate::kind::{
+    Kind, account, alias, credential, domain, exception, group, list, plan, role, rule, tenant,
+};
 use crate::log::{self, Cached, Deed};
 use crate::object::{self, Object, Place, State};
 use crate::request::FieldEdit;
@@ -430,6 +433,8 @@ fn edit(tx: &mut TenantTx<'_>, object: &mut Object, fields: &[FieldEdit]) -> Res
         Kind::Group => edit_as::<group::Group>(tx, object, fields),
         Kind::Role => edit_as::<role::Role>(tx, object, fields),
         Kind::Credential => edit_as::<credential::Credential>(tx, object, fields),
+        Kind::Rule => edit_as::<rule::Rule>(tx, object, fields),
+        Kind::Exception => edit_as::<exception::Exception>(tx, object, fields),
     }
 }
 
@@ -509,6 +514,8 @@ fn settle(
             Kind::Group => group::settle(tx, object)?,
             Kind::Role => role::settle(tx, object, settling)?,
             Kind::Credential => credential::settle(tx, object, settling)?,
+            Kind::Rule => rule::settle(tx, object, settling)?,
+            Kind::Exception => exception::settle(tx, object, settling)?,
         }
     }
     if matches!(object.kind, Kind::Account | Kind::Alias | Kind::List) {
@@ -526,7 +533,9 @@ fn cached_of(object: &Object) -> Result<Vec<Cached>, DirectoryError> {
         Kind::Domain => vec![Cached::Domain(object.name.clone())],
         Kind::Account => vec![Cached::Credentials(object.id)],
         Kind::Credential | Kind::Role => object.parent.map(Cached::Credentials).into_iter().collect(),
-        Kind::Alias | Kind::List | Kind::Group => Vec::new(),
+        // What a tenant's rules say, and who is in the groups that have any.
+        Kind::Rule | Kind::Exception | Kind::Group => vec![Cached::Tenant(object.tenant.as_i64())],
+        Kind::Alias | Kind::List => Vec::new(),
     })
 }
 
@@ -544,7 +553,12 @@ pub(crate) fn target(tx: &mut TenantTx<'_>, object: &Object) -> Result<Target, D
             let fields: role::Role = object::record(&object.data)?;
             target.power = Some(fields.power);
         }
-        Kind::Plan | Kind::Tenant | Kind::Group => {}
+        Kind::Rule => match rule::level(object) {
+            RuleLevel::Domain(domain) => target.domains = DomainId::from_i64(domain).into_iter().collect(),
+            RuleLevel::Account(account) => target.domains = addresses::domains_of(tx, account)?,
+            RuleLevel::Tenant | RuleLevel::Group(_) => {}
+        },
+        Kind::Plan | Kind::Tenant | Kind::Group | Kind::Exception => {}
     }
     let account = match object.kind {
         Kind::Account => Some(object.id),
@@ -603,6 +617,7 @@ fn remove_due(tx: &mut TenantTx<'_>, place: Place, kind: Kind, accounts: &[i64])
         }
         Kind::Account => remove_account(tx, place.id)?,
         Kind::Alias | Kind::List => addresses::clear(tx, place.id)?,
+        Kind::Domain | Kind::Group => remove_rules(tx, place.id)?,
         _ => {}
     }
     object::delete(tx, kind, place.id)?;
@@ -611,10 +626,22 @@ fn remove_due(tx: &mut TenantTx<'_>, place: Place, kind: Kind, accounts: &[i64])
 
 fn remove_account(tx: &mut TenantTx<'_>, id: i64) -> Result<(), StoreError> {
     for kind in [Kind::Credential, Kind::Role] {
-        for child in object::children(tx, kind, id, 500)? {
-            object::delete(tx, kind, child.id)?;
-        }
+        remove_children(tx, kind, id)?;
     }
+    remove_rules(tx, id)?;
     addresses::clear(tx, id)?;
     object::delete(tx, Kind::Account, id)
+}
+
+fn remove_children(tx: &mut TenantTx<'_>, kind: Kind, parent: i64) -> Result<(), StoreError> {
+    for child in object::children(tx, kind, parent, 500)? {
+        object::delete(tx, kind, child.id)?;
+    }
+    Ok(())
+}
+
+/// The rules of an object that goes, and the exceptions from them.
+fn remove_rules(tx: &mut TenantTx<'_>, parent: i64) -> Result<(), StoreError> {
+    remove_children(tx, Kind::Rule, parent)?;
+    remove_children(tx, Kind::Exception, parent)
 }

@@ -9,17 +9,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hikyaku_store::{ControlTx, Sql, StoreError};
+use hikyaku_store::{ControlTx, Sql, StoreError, TenantTx};
 use hikyaku_types::{AccountId, Address, AddressKey, CredentialId, Domain, DomainId, TenantId, Timestamp};
 use moka::sync::Cache;
 
 use crate::addresses;
 use crate::field::Text;
 use crate::kind::credential::Credential;
+use crate::kind::exception::Exception;
 use crate::kind::plan::Plan;
-use crate::kind::{Kind, account, alias, domain, list, tenant};
+use crate::kind::rule::{self, Rule, RuleLevel};
+use crate::kind::{Kind, account, alias, domain, group, list, tenant};
 use crate::log::Cached;
-use crate::object::{State, parse};
+use crate::object::{self, Filter, Object, State, parse, record};
 
 /// So long may a node not have heard of the others' changes.
 const MOST_SILENCE: Duration = Duration::from_secs(10);
@@ -107,6 +109,60 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// From where the accounts of a tenant may sign in: its rules and exceptions that are not
+/// deleted, who is in the groups that have rules, and how many accounts there are.
+#[derive(Debug, Default)]
+pub struct AccessFacts {
+    /// Its rules.
+    pub rules: Vec<(RuleLevel, Rule)>,
+    /// Its exceptions.
+    pub exceptions: Vec<Exception>,
+    /// Groups that have rules, by their numbers, with their members.
+    pub groups: Vec<(i64, Vec<AccountId>)>,
+    /// Its accounts, deleted ones too.
+    pub accounts: u32,
+}
+
+impl AccessFacts {
+    /// Which groups that have rules an account is in.
+    pub fn groups_of(&self, account: AccountId) -> impl Iterator<Item = i64> {
+        let has = move |(_, members): &&(i64, Vec<AccountId>)| members.contains(&account);
+        self.groups.iter().filter(has).map(|(group, _)| *group)
+    }
+}
+
+/// Reads what a tenant's rules say.
+pub(crate) fn read_access(tx: &mut TenantTx<'_>) -> Result<AccessFacts, StoreError> {
+    let mut facts = AccessFacts::default();
+    for object in living(tx, Kind::Rule)? {
+        facts.rules.push((rule::level(&object), record(&object.data)?));
+    }
+    for object in living(tx, Kind::Exception)? {
+        facts.exceptions.push(record(&object.data)?);
+    }
+    let mut groups: Vec<i64> = facts
+        .rules
+        .iter()
+        .filter_map(|(level, _)| if let RuleLevel::Group(group) = level { Some(*group) } else { None })
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    for group in groups {
+        let found = object::by_id(tx, Kind::Group, group)?.filter(|group| group.state == State::Active);
+        if let Some(found) = found {
+            facts.groups.push((group, plain(record::<group::Group>(&found.data)?.members)));
+        }
+    }
+    facts.accounts = u32::try_from(object::count(tx, Kind::Account)?).unwrap_or(u32::MAX);
+    Ok(facts)
+}
+
+/// Those that work. A tenant has at most [`rule::MOST`] of either.
+fn living(tx: &mut TenantTx<'_>, kind: Kind) -> Result<Vec<Object>, StoreError> {
+    let filter = Filter { state: Some(State::Active), limit: Some(rule::MOST), ..Filter::default() };
+    object::list(tx, kind, &filter)
 }
 
 const ADDRESS: Sql = Sql::new(
@@ -228,6 +284,8 @@ pub(crate) struct Caches {
     pub(crate) addresses: Cache<AddressKey, Option<Arc<Lead>>>,
     pub(crate) domains: Cache<Domain, Option<Arc<DomainFacts>>>,
     pub(crate) tenants: Cache<TenantId, Arc<TenantFacts>>,
+    /// Forgotten with the tenant.
+    pub(crate) access: Cache<TenantId, Arc<AccessFacts>>,
     pub(crate) credentials: Cache<AccountId, Arc<[CredentialFacts]>>,
     /// Has any tenant chosen SCRAM?
     pub(crate) scram: Cache<(), bool>,
@@ -243,6 +301,7 @@ impl Caches {
             addresses: Cache::new(sizes.addresses),
             domains: Cache::new(sizes.domains),
             tenants: Cache::new(sizes.tenants),
+            access: Cache::new(sizes.tenants),
             credentials: Cache::new(sizes.credentials),
             scram: Cache::new(1),
             forgotten: Mutex::new(0),
@@ -295,6 +354,7 @@ impl Caches {
                     self.scram.invalidate_all();
                     if let Some(id) = TenantId::from_i64(*id) {
                         self.tenants.invalidate(&id);
+                        self.access.invalidate(&id);
                     }
                 }
                 Cached::Credentials(id) => {
@@ -314,6 +374,7 @@ impl Caches {
         self.addresses.invalidate_all();
         self.domains.invalidate_all();
         self.tenants.invalidate_all();
+        self.access.invalidate_all();
         self.credentials.invalidate_all();
         self.scram.invalidate_all();
     }

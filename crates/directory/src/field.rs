@@ -301,6 +301,9 @@ by_text! {
     crate::credential::Entrance, "imap, pop3, submission, sieve, webmail or api";
     crate::kind::credential::Day, "a day like 2027-03-31";
     crate::kind::guessing::ExemptNetwork, "a network and whose it is, like 192.0.2.0/24 office in Osaka";
+    crate::kind::rule::Allowed, "a network, country or AS number and whose it is, like 192.0.2.0/24 office in Osaka";
+    crate::kind::rule::Moment, "a moment like 2027-03-31T15:00:00Z";
+    crate::kind::rule::RuleModeWord, "off, watch or enforce";
     Domain, "a domain name";
     String, "a word";
     Network, "an address or network like 192.0.2.0/24";

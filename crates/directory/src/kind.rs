@@ -8,16 +8,19 @@ pub mod account;
 pub mod alias;
 pub mod credential;
 pub mod domain;
+pub mod exception;
 pub mod forged_mail;
 pub mod group;
 pub mod guessing;
 pub mod list;
 pub mod plan;
 pub mod role;
+pub mod rule;
 pub mod tenant;
 
 use hikyaku_types::{
-    AccountId, AliasId, CredentialId, DomainId, GroupId, ListId, PlanId, Random, RoleId, TenantId,
+    AccountId, AliasId, CredentialId, DomainId, ExceptionId, GroupId, ListId, PlanId, Random, RoleId, RuleId,
+    TenantId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,13 +49,17 @@ pub enum Kind {
     Role,
     /// What an account signs in with.
     Credential,
+    /// From where one may sign in.
+    Rule,
+    /// Who may sign in from anywhere for a while.
+    Exception,
 }
 
 macro_rules! by_kind {
     ($($kind:ident $word:literal $id:ty, $record:ty;)*) => {
         impl Kind {
             /// Every kind.
-            pub const ALL: [Self; 9] = [$(Self::$kind),*];
+            pub const ALL: [Self; 11] = [$(Self::$kind),*];
 
             /// `plan`, `tenant`, …
             pub const fn word(self) -> &'static str {
@@ -111,6 +118,8 @@ by_kind! {
     Group "group" GroupId, group::Group;
     Role "role" RoleId, role::Role;
     Credential "credential" CredentialId, credential::Credential;
+    Rule "rule" RuleId, rule::Rule;
+    Exception "exception" ExceptionId, exception::Exception;
 }
 
 impl std::fmt::Display for Kind {

@@ -188,6 +188,8 @@ impl Kind {
         const GROUP: Statements = statements!("user_group");
         const ROLE: Statements = statements!("role");
         const CREDENTIAL: Statements = statements!("credential");
+        const RULE: Statements = statements!("rule");
+        const EXCEPTION: Statements = statements!("exception");
         match self {
             Self::Plan => &PLAN,
             Self::Tenant => &TENANT,
@@ -198,6 +200,8 @@ impl Kind {
             Self::Group => &GROUP,
             Self::Role => &ROLE,
             Self::Credential => &CREDENTIAL,
+            Self::Rule => &RULE,
+            Self::Exception => &EXCEPTION,
         }
     }
 }

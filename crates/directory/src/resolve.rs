@@ -9,13 +9,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use hikyaku_mailstore::Quota;
-use hikyaku_store::{AccountHome, StoreError};
+use hikyaku_store::{AccountHome, Scope, StoreError};
 use hikyaku_types::{Address, AddressKey, Domain, LocalPart, TenantId};
 
-use crate::Directory;
-use crate::facts::{AccountFacts, DomainFacts, Lead, LeadsTo, TenantFacts};
+use crate::facts::{AccessFacts, AccountFacts, DomainFacts, Lead, LeadsTo, TenantFacts};
 use crate::kind::forged_mail::ForgedMailPolicy;
 use crate::object::State;
+use crate::{DIRECTORY, Directory};
 
 /// Most mailboxes and addresses that one address leads to.
 pub const MOST_RECIPIENTS: usize = 1_000;
@@ -291,6 +291,21 @@ impl Directory {
         let Some(found) = found.map(Arc::new) else { return Ok(None) };
         self.caches.keep(mark, |caches| caches.tenants.insert(id, Arc::clone(&found)));
         Ok(Some(found))
+    }
+
+    /// From where a tenant's accounts may sign in.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it cannot be told now.
+    pub async fn access(&self, id: TenantId) -> Result<Arc<AccessFacts>, StoreError> {
+        if let Some(known) = self.fresh().and_then(|caches| caches.access.get(&id)) {
+            return Ok(known);
+        }
+        let mark = self.caches.mark();
+        let scope = Scope::tenant(&DIRECTORY, id).map_err(|_| StoreError::Closed)?;
+        let found = Arc::new(self.store.read(scope, "directory.access", crate::facts::read_access).await?);
+        self.caches.keep(mark, |caches| caches.access.insert(id, Arc::clone(&found)));
+        Ok(found)
     }
 
     pub(crate) async fn lead(&self, key: &AddressKey) -> Result<Option<Arc<Lead>>, StoreError> {

@@ -129,8 +129,9 @@ const fn needed(kind: Kind, verb: Verb) -> Standing {
             Verb::Show | Verb::Change => Standing::Owner,
             _ => Standing::Domain,
         },
-        Kind::Alias | Kind::List => Standing::Domain,
-        Kind::Group | Kind::Role => Standing::Tenant,
+        Kind::Alias | Kind::List | Kind::Rule => Standing::Domain,
+        // An exception opens the tenant's rules, too.
+        Kind::Group | Kind::Role | Kind::Exception => Standing::Tenant,
         Kind::Credential => match verb {
             // Gone credentials stay gone: there is nothing to suspend for an owner.
             Verb::Suspend | Verb::Resume => Standing::Domain,

@@ -149,5 +149,27 @@ pub const SCHEMA: Component = Component {
             postgres: "",
             tables: &[],
         },
+        Migration {
+            number: 4,
+            name: "source rules, and exceptions from them",
+            sql: "
+                CREATE TABLE rule (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL,
+                    UNIQUE (tenant, name)
+                );
+                CREATE INDEX rule_of_parent ON rule (tenant, parent, name);
+                CREATE TABLE exception (
+                    id {int} PRIMARY KEY, tenant {int} NOT NULL, parent {int}, name {key} NOT NULL,
+                    state {int} NOT NULL, version {int} NOT NULL, created_at {int} NOT NULL,
+                    changed_at {int} NOT NULL, until {int}, data TEXT NOT NULL,
+                    UNIQUE (tenant, name)
+                );
+                CREATE INDEX exception_of_parent ON exception (tenant, parent, name);
+            ",
+            postgres: "",
+            tables: &[("rule", By::Tenant), ("exception", By::Tenant)],
+        },
     ],
 };

@@ -34,6 +34,8 @@ fn object(kind: Kind, ids: &Ids) -> String {
         Kind::Group => "group".into(),
         Kind::Role => format!("administrator:{}", ids.bob),
         Kind::Credential => format!("{}:password", ids.ann),
+        Kind::Rule => format!("imap:account:{}", ids.ann),
+        Kind::Exception => ids.ann.to_string(),
     }
 }
 
@@ -75,6 +77,11 @@ impl Rig {
             Kind::Credential => {
                 (None, vec![account, set("kind", "app_password"), set("title", format!("phone{suffix}"))])
             }
+            Kind::Rule => (None, vec![account, set("service", format!("submission{suffix}"))]),
+            Kind::Exception => {
+                let bob = set("account", "bob@example.org");
+                (None, vec![bob, set("until", "2030-01-01"), set("note", "travels")])
+            }
         };
         let tenant = match kind {
             Kind::Plan | Kind::Tenant => None,
@@ -106,7 +113,7 @@ impl Rig {
 /// A field that everybody who may change the object may change.
 fn title(kind: Kind) -> hikyaku_directory::FieldEdit {
     match kind {
-        Kind::Domain | Kind::Alias | Kind::Tenant => set("note", "n"),
+        Kind::Domain | Kind::Alias | Kind::Tenant | Kind::Rule | Kind::Exception => set("note", "n"),
         _ => set("title", "t"),
     }
 }
@@ -163,6 +170,12 @@ fn rig(mail: TestStore) -> (Rig, Ids) {
         secret: Some(NewSecret::Hash(rig.hash.clone())),
     };
     rig.ask(Actor::Operator, password, false).unwrap();
+    for (kind, field, text) in [(Kind::Rule, "service", "imap"), (Kind::Exception, "until", "2030-01-01")] {
+        let mut fields = of("ann@example.org");
+        fields.extend([set(field, text), set("note", "travels")]);
+        let action = Action::Create { kind, name: None, id: None, tenant: None, fields, secret: None };
+        rig.ask(Actor::Operator, action, false).unwrap();
+    }
     let ids = Ids {
         acme: rig.id(Kind::Tenant, "acme"),
         other: rig.id(Kind::Tenant, "other"),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hikyaku_access::event::What;
-use hikyaku_access::facts::{AccountFacts, Attempt, Credential, Service, Subject};
+use hikyaku_access::facts::{AccountFacts, Attempt, Credential, GroupId, Service, Subject};
 use hikyaku_access::guard::{self, Admission, Changes, Decision, Outcome, Settings};
 use hikyaku_access::history::{self, Client};
 use hikyaku_access::policy::{Limits, Note};
@@ -20,6 +20,7 @@ use crate::key::Key;
 use crate::line::{Learned, Line};
 use crate::pending::Pending;
 use crate::permits::Permits;
+use crate::rules;
 use crate::settings::Made;
 use crate::shared::Seen;
 
@@ -130,13 +131,14 @@ impl Gate {
         }
         let claim = self.directory.claim(offer.name, offer.password).await?;
         let now = self.clock.now();
+        let groups = self.groups(&claim).await?;
         let sources = claim.app_password_sources().map(allowed);
         let attempt = Attempt {
             now,
             service: offer.service,
             ip: offer.source,
             place: self.atlas.place(offer.source),
-            subject: self.subject(&claim, offer.name),
+            subject: self.subject(&claim, offer.name, &groups),
             credential: match &sources {
                 Some(allow) => Credential::LongSecret { allow },
                 None => Credential::Password(self.key.tag(offer.password, now)),
@@ -172,13 +174,20 @@ impl Gate {
         answer
     }
 
-    pub(crate) fn subject(&self, claim: &Claim, name: &str) -> Subject<'static> {
+    /// The groups with rules that the account of a claim is in.
+    pub(crate) async fn groups(&self, claim: &Claim) -> Result<Vec<GroupId>, StoreError> {
+        let Some(account) = claim.account() else { return Ok(Vec::new()) };
+        let access = self.directory.access(account.home.tenant).await?;
+        Ok(rules::groups(&access, account.home.account))
+    }
+
+    pub(crate) fn subject<'g>(&self, claim: &Claim, name: &str, groups: &'g [GroupId]) -> Subject<'g> {
         match (claim.account(), claim.domain()) {
             (Some(account), Some(domain)) => Subject::Account(AccountFacts {
                 tenant: account.home.tenant,
                 account: account.home.account,
                 domain: domain.id,
-                groups: &[],
+                groups,
                 suspended: claim.is_suspended(),
             }),
             (_, domain) => {

@@ -33,6 +33,7 @@ mod lifts;
 mod line;
 mod pending;
 mod permits;
+mod rules;
 mod schema;
 mod scram;
 mod settings;

@@ -65,12 +65,13 @@ impl Gate {
         client_final: &[u8],
     ) -> Result<ScramProven, SignInError> {
         let claim = self.directory.claim(exchange.name(), b"").await?;
+        let groups = self.groups(&claim).await?;
         let attempt = Attempt {
             now: self.clock.now(),
             service: caller.service,
             ip: caller.source,
             place: self.atlas.place(caller.source),
-            subject: self.subject(&claim, exchange.name()),
+            subject: self.subject(&claim, exchange.name(), &groups),
             credential: Credential::LongSecret { allow: &[] },
         };
         let used = directory::Attempt { entrance: entrance(caller.service), source: caller.source };

@@ -1,7 +1,7 @@
 //! What a tenant has set, as decisions take it.
 //!
 //! The directory's fields are made into [`Settings`] once for each version of a tenant that its
-//! caches give out: as long as it is the same one, so are they.
+//! caches give out: as long as it is the same one, so are they. The same for its source rules.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use hikyaku_access::facts::Class;
 use hikyaku_access::guard::Settings;
 use hikyaku_access::policy::{Bounds, Exempt, Note, Policy, Scope};
-use hikyaku_directory::{BlockScope, ExemptNetwork, Limit, Tenant, TenantFacts};
+use hikyaku_directory::{AccessFacts, BlockScope, ExemptNetwork, Limit, Tenant, TenantFacts};
 use hikyaku_store::StoreError;
 use hikyaku_types::TenantId;
 
@@ -19,8 +19,13 @@ use crate::gate::Gate;
 /// Most tenants whose settings are kept made.
 const MOST: usize = 30_000;
 
-/// A version of a tenant, and what was made of it.
-type MadeOf = (Arc<TenantFacts>, Arc<Settings>);
+/// A version of a tenant and of its rules, and what was made of them.
+#[derive(Debug)]
+struct MadeOf {
+    tenant: Arc<TenantFacts>,
+    access: Arc<AccessFacts>,
+    settings: Arc<Settings>,
+}
 
 /// Settings that were made.
 #[derive(Debug, Default)]
@@ -29,18 +34,25 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    fn of(&self, facts: &Arc<TenantFacts>) -> Arc<Settings> {
+    fn of(&self, tenant: &Arc<TenantFacts>, access: &Arc<AccessFacts>) -> Arc<Settings> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made_of, settings)) = tenants.get(&facts.id)
-            && Arc::ptr_eq(made_of, facts)
+        if let Some(made) = tenants.get(&tenant.id)
+            && Arc::ptr_eq(&made.tenant, tenant)
+            && Arc::ptr_eq(&made.access, access)
         {
-            return Arc::clone(settings);
+            return Arc::clone(&made.settings);
         }
         if tenants.len() >= MOST {
             tenants.clear();
         }
-        let settings = Arc::new(settings(&facts.fields));
-        tenants.insert(facts.id, (Arc::clone(facts), Arc::clone(&settings)));
+        let (rules, accounts) = (crate::rules::of(access), access.accounts);
+        let settings = Arc::new(Settings { rules, accounts, ..settings(&tenant.fields) });
+        let made = MadeOf {
+            tenant: Arc::clone(tenant),
+            access: Arc::clone(access),
+            settings: Arc::clone(&settings),
+        };
+        tenants.insert(tenant.id, made);
         settings
     }
 }
@@ -48,11 +60,10 @@ impl Made {
 impl Gate {
     /// The settings of a tenant; for names in nobody's domain those of everybody.
     pub(crate) async fn settings(&self, tenant: Option<TenantId>) -> Result<Arc<Settings>, StoreError> {
-        let facts = match tenant {
-            Some(tenant) => self.directory.tenant(tenant).await?,
-            None => None,
-        };
-        Ok(facts.map_or_else(Arc::default, |facts| self.made.of(&facts)))
+        let Some(tenant) = tenant else { return Ok(Arc::default()) };
+        let Some(facts) = self.directory.tenant(tenant).await? else { return Ok(Arc::default()) };
+        let access = self.directory.access(tenant).await?;
+        Ok(self.made.of(&facts, &access))
     }
 }
 

@@ -129,6 +129,10 @@ ids! {
     GroupId 'g' "a group id";
     /// What an account may administer.
     RoleId 'o' "a role id";
+    /// A source rule.
+    RuleId 'w' "a rule id";
+    /// An exception from source rules.
+    ExceptionId 'x' "an exception id";
     /// A line of the audit log; rising.
     AuditId 'u' "an audit id";
     /// One message as one account has it (IMAP `EMAILID`, JMAP `Email/id`); rising.

@@ -18,8 +18,8 @@ pub use address::{Address, AddressError, AddressKey, LocalPart};
 pub use clock::{Clock, Random, SystemClock, SystemRandom, Timestamp};
 pub use domain::{Domain, DomainError};
 pub use id::{
-    AccountId, AliasId, AuditId, ContentId, CredentialId, DomainId, EmailId, GroupId, IdError, ListId,
-    NodeId, PlanId, RoleId, ShardId, TenantId, ThreadId, TraceId,
+    AccountId, AliasId, AuditId, ContentId, CredentialId, DomainId, EmailId, ExceptionId, GroupId, IdError,
+    ListId, NodeId, PlanId, RoleId, RuleId, ShardId, TenantId, ThreadId, TraceId,
 };
 pub use network::{Network, NetworkError, canonical_ip};
 pub use rising::RisingIds;

@@ -56,24 +56,30 @@ impl FromStr for ExemptNetwork {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (network, rest) = text.trim().split_once(' ').ok_or_else(|| wrong(text, FORM))?;
-        let network = network.parse().map_err(|_| wrong(text, FORM))?;
-        let (until, note) = match rest.trim_start().strip_prefix("until ") {
-            Some(rest) => {
-                let (day, note) = rest.trim_start().split_once(' ').ok_or_else(|| wrong(text, FORM))?;
-                (Some(day.parse()?), note)
-            }
-            None => (None, rest),
-        };
-        let note = note.trim();
-        // A comma stands between two of a list.
-        if !(1..=LONGEST_NOTE).contains(&note.chars().count())
-            || note.chars().any(|c| c.is_control() || c == ',')
-        {
-            return Err(format!("whose network it is takes 1 to {LONGEST_NOTE} characters, without commas"));
-        }
-        Ok(Self { network, until, note: note.to_owned() })
+        let (network, until, note) = noted(text, FORM)?;
+        Ok(Self { network, until, note })
     }
+}
+
+/// What an entry is about, the last day on which it holds, and whose it is: `X office` or
+/// `X until 2027-03-31 office`. `form` says how it is written.
+pub(crate) fn noted<T: FromStr>(text: &str, form: &str) -> Result<(T, Option<Day>, String), String> {
+    let (what, rest) = text.trim().split_once(' ').ok_or_else(|| wrong(text, form))?;
+    let what = what.parse().map_err(|_| wrong(text, form))?;
+    let (until, note) = match rest.trim_start().strip_prefix("until ") {
+        Some(rest) => {
+            let (day, note) = rest.trim_start().split_once(' ').ok_or_else(|| wrong(text, form))?;
+            (Some(day.parse()?), note)
+        }
+        None => (None, rest),
+    };
+    let note = note.trim();
+    // A comma stands between two of a list.
+    if !(1..=LONGEST_NOTE).contains(&note.chars().count()) || note.chars().any(|c| c.is_control() || c == ',')
+    {
+        return Err(format!("whose network it is takes 1 to {LONGEST_NOTE} characters, without commas"));
+    }
+    Ok((what, until, note.to_owned()))
 }
 
 /// A number of a tenant: its field, how it is read, the floor and the ceiling.

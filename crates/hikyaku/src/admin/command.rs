@@ -64,12 +64,14 @@ fn about(kind: Kind) -> &'static str {
         Kind::Group => "Named accounts of a tenant",
         Kind::Role => "What an account may administer",
         Kind::Credential => "What an account signs in with",
+        Kind::Rule => "From where one may sign in, by tenant, domain, group or account",
+        Kind::Exception => "Accounts that may sign in from anywhere for a while",
     }
 }
 
 /// `a plan`, `an account`.
 pub(super) fn one(kind: Kind) -> String {
-    let article = if matches!(kind, Kind::Account | Kind::Alias) { "an" } else { "a" };
+    let article = if matches!(kind, Kind::Account | Kind::Alias | Kind::Exception) { "an" } else { "a" };
     format!("{article} {kind}")
 }
 
@@ -115,7 +117,7 @@ fn of_verb(kind: Kind, verb: Verb) -> Command {
 fn create(kind: Kind, command: Command) -> Command {
     let command = command.about(format!("Make {}", new(kind)));
     let command = match kind {
-        Kind::Role | Kind::Credential => command,
+        Kind::Role | Kind::Credential | Kind::Rule | Kind::Exception => command,
         _ => command.arg(name(kind)),
     };
     let fields = kind.fields().iter().map(|field| {
@@ -147,7 +149,8 @@ fn change(kind: Kind, command: Command) -> Command {
     }
     let rename =
         Arg::new("rename").long("rename").value_name("NAME").help("Another name").help_heading("Fields");
-    let is_named = !matches!(kind, Kind::Role | Kind::Credential | Kind::Domain);
+    let is_named =
+        !matches!(kind, Kind::Role | Kind::Credential | Kind::Domain | Kind::Rule | Kind::Exception);
     command
         .args(args)
         .args(is_named.then_some(rename))
@@ -169,6 +172,10 @@ fn name(kind: Kind) -> Arg {
         Kind::Alias | Kind::List => "Its address",
         Kind::Group => "Its name",
         Kind::Role => "As `role list` shows it: administrator:ann@example.org",
+        Kind::Rule => {
+            "As `rule list` shows it: imap:tenant, imap:domain:example.org, imap:account:ann@example.org"
+        }
+        Kind::Exception => "The account's address",
         Kind::Credential => {
             "The account's address for its password; ann@example.org:TITLE for an app password"
         }
@@ -260,7 +267,7 @@ fn tenant(kind: Kind) -> Option<Arg> {
     let arg = Arg::new("tenant").long("tenant").value_name("TENANT");
     match kind {
         Kind::Plan | Kind::Tenant => None,
-        Kind::Domain | Kind::Group => Some(arg.help("Whose it is: the tenant's name or id")),
+        Kind::Domain | Kind::Group | Kind::Rule => Some(arg.help("Whose it is: the tenant's name or id")),
         _ => Some(arg.help("Whose it is; its address says it, too")),
     }
 }
@@ -286,7 +293,9 @@ fn change_options() -> [Arg; 2] {
 fn list(kind: Kind, command: Command) -> Command {
     let of = Arg::new("of").long("of");
     let of = match kind {
-        Kind::Role | Kind::Credential => Some(of.value_name("ACCOUNT").help("Only those of this account")),
+        Kind::Role | Kind::Credential | Kind::Rule | Kind::Exception => {
+            Some(of.value_name("ACCOUNT").help("Only those of this account"))
+        }
         Kind::Account | Kind::Alias | Kind::List => {
             Some(of.value_name("DOMAIN").help("Only those whose first address is in this domain"))
         }

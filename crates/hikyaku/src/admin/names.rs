@@ -57,6 +57,11 @@ fn address_in(named: &Named) -> Option<(String, String)> {
             let domain = domain.map_or_else(String::new, |domain| format!(":{domain}"));
             address.contains('@').then(|| (address.to_owned(), format!("{power}:{{}}{domain}")))
         }
+        Kind::Rule => {
+            let (service, address) = name.split_once(":account:")?;
+            address.contains('@').then(|| (address.to_owned(), format!("{service}:account:{{}}")))
+        }
+        Kind::Exception => name.contains('@').then(|| (name.to_owned(), "{}".to_owned())),
         _ => None,
     }
 }

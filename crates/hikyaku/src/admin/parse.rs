@@ -105,7 +105,11 @@ fn fields(kind: Kind, matches: &ArgMatches) -> Vec<FieldEdit> {
 fn list(kind: Kind, matches: &ArgMatches) -> Result<Action, Refusal> {
     let tenant = text(matches, "tenant");
     let of = text(matches, "of").map(|name| Named {
-        kind: if matches!(kind, Kind::Role | Kind::Credential) { Kind::Account } else { Kind::Domain },
+        kind: if matches!(kind, Kind::Role | Kind::Credential | Kind::Rule | Kind::Exception) {
+            Kind::Account
+        } else {
+            Kind::Domain
+        },
         name,
         tenant: tenant.clone(),
     });

@@ -154,6 +154,8 @@ const fn columns(kind: Kind) -> &'static [&'static str] {
         Kind::List | Kind::Group => &["title", "members"],
         Kind::Role => &["domain"],
         Kind::Credential => &["kind", "services", "expires"],
+        Kind::Rule => &["mode", "allow", "next_mode", "next_from"],
+        Kind::Exception => &["services", "until", "note"],
     }
 }
 
