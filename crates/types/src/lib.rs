@@ -19,7 +19,7 @@ pub use clock::{Clock, Random, SystemClock, SystemRandom, Timestamp};
 pub use domain::{Domain, DomainError};
 pub use id::{
     AccountId, AliasId, AuditId, ContentId, CredentialId, DomainId, EmailId, GroupId, IdError, ListId,
-    NodeId, PlanId, RoleId, ShardId, TenantId, ThreadId, TraceId,
+    NodeId, PlanId, RoleId, SessionId, ShardId, TenantId, ThreadId, TraceId,
 };
 pub use network::{Network, NetworkError, canonical_ip};
 pub use rising::RisingIds;
