@@ -44,6 +44,7 @@ fn wherever_it_is_a_session_is_told_and_ends(mail: TestStore) {
     left.ok("LOGIN ann@example.org secret");
     assert_eq!(end_anns(&server), 1);
     is_told_and_ended(&mut left);
+    server.until_sessions_are(1);
     assert_eq!(end_anns(&server), 0);
 }
 
