@@ -129,7 +129,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
     match shell.run().await {
         Finish::Said => tracing::debug!(session = number, peer = %peer.ip(), "session ended"),
         Finish::Lost(error) => {
-            tracing::debug!(session = number, peer = %peer.ip(), %error, "connection lost")
+            tracing::debug!(session = number, peer = %peer.ip(), %error, "connection lost");
         }
     }
     let is_ended = shell.session.visit.as_ref().is_some_and(|visit| visit.end().has_come());

@@ -88,7 +88,7 @@ pub(super) async fn answer(
 }
 
 fn session(id: &str) -> Result<SessionId, Refusal> {
-    id.parse().map_err(|error: hikyaku_types::IdError| Refusal::usage(&error.to_string()))
+    id.parse().map_err(|error: hikyaku_types::IdError| Refusal::usage(error.to_string()))
 }
 
 async fn wanted(desk: &Desk, whose: &Whose) -> Result<Wanted, Refusal> {
