@@ -178,7 +178,10 @@ impl Gate {
                 let answer = check.await;
                 (outcome(&answer), answer)
             }
-            Decision::Challenge(_) | Decision::Refuse(_) => (Outcome::NotChecked, Err(SignInError::Refused)),
+            Decision::Challenge(_) | Decision::Refuse(_) => {
+                let turn = self.directory.password_turn().await;
+                (Outcome::NotChecked, turn.and(Err(SignInError::Refused)))
+            }
         };
         let changes = self.after(attempt, &admission, outcome, &settings);
         self.note(attempt, &admission, outcome, &changes, client).await;
