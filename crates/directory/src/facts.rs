@@ -14,8 +14,9 @@ use hikyaku_types::{AccountId, Address, AddressKey, CredentialId, Domain, Domain
 use moka::sync::Cache;
 
 use crate::addresses;
+use crate::changes::Changes;
 use crate::field::Text;
-use crate::kind::credential::Credential;
+use crate::kind::credential::{Credential, CredentialKind};
 use crate::kind::exception::Exception;
 use crate::kind::plan::Plan;
 use crate::kind::rule::{self, Rule, RuleLevel};
@@ -99,6 +100,13 @@ pub(crate) struct CredentialFacts {
     pub(crate) scram: Option<Secret>,
     pub(crate) prefix: Option<String>,
     pub(crate) used_at: Option<Timestamp>,
+}
+
+impl CredentialFacts {
+    /// Is it the account's password, and in use?
+    pub(crate) fn is_password(&self) -> bool {
+        self.fields.kind == CredentialKind::Password && self.state == State::Active
+    }
 }
 
 /// A stored hash, which is not for logs.
@@ -291,6 +299,8 @@ pub(crate) struct Caches {
     pub(crate) scram: Cache<(), bool>,
     /// How often something was forgotten.
     forgotten: Mutex<u64>,
+    /// What was.
+    changes: Mutex<Changes>,
     /// Milliseconds of the last time when other nodes' changes were heard of; 0: there are none.
     heard_at: AtomicI64,
 }
@@ -305,6 +315,7 @@ impl Caches {
             credentials: Cache::new(sizes.credentials),
             scram: Cache::new(1),
             forgotten: Mutex::new(0),
+            changes: Mutex::default(),
             heard_at: AtomicI64::new(0),
         }
     }
@@ -322,6 +333,15 @@ impl Caches {
 
     fn forgotten(&self) -> MutexGuard<'_, u64> {
         self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was forgotten since this was last called.
+    pub(crate) fn take_changes(&self) -> Changes {
+        std::mem::take(&mut *self.changes())
     }
 
     /// To be taken before what is kept is read.
@@ -342,7 +362,9 @@ impl Caches {
     pub(crate) fn forget(&self, all: &[Cached]) {
         let mut forgotten = self.forgotten();
         *forgotten += 1;
+        let mut changes = self.changes();
         for cached in all {
+            changes.note(cached);
             match cached {
                 Cached::Address(key) => self.addresses.invalidate(&AddressKey::from_stored(key)),
                 Cached::Domain(name) => {
@@ -371,6 +393,7 @@ impl Caches {
     pub(crate) fn forget_all(&self) {
         let mut forgotten = self.forgotten();
         *forgotten += 1;
+        self.changes().all();
         self.addresses.invalidate_all();
         self.domains.invalidate_all();
         self.tenants.invalidate_all();

@@ -24,6 +24,7 @@
 mod addresses;
 mod admin;
 mod change;
+mod changes;
 mod credential;
 mod error;
 mod facts;
@@ -45,6 +46,7 @@ use hikyaku_store::{ControlTx, Scope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Random, RisingIds, Service};
 
 pub use admin::{MOST_AT_ONCE, Removal};
+pub use changes::{Changes, Shown};
 pub use credential::*;
 pub use error::DirectoryError;
 pub use facts::{AccessFacts, AccountFacts, CacheSizes, DomainFacts, TenantFacts};

@@ -32,6 +32,7 @@ use hikyaku_store::Sql;
 use hikyaku_types::{AccountId, Address, TenantId};
 
 use crate::Directory;
+use crate::changes::Shown;
 use crate::credential::{LookupId, scram};
 use crate::facts::CredentialFacts;
 use crate::object::State;
@@ -59,6 +60,8 @@ pub struct ScramExchange {
 pub struct ScramProven {
     /// Who has signed in.
     pub account: Arc<Account>,
+    /// With what.
+    pub shown: Shown,
     /// To be sent to the client before it is told that it is signed in.
     pub server_final: String,
 }
@@ -143,7 +146,13 @@ impl Directory {
         let may_be_used = self.may_use_app_password(&credentials, id, attempt).await;
         let account = account.filter(|_| state == State::Active && !acts_for_another && may_be_used);
         let account = account.ok_or(SignInError::Refused)?;
-        Ok(ScramProven { account: Arc::new(account), server_final })
+        let credential = credentials.iter().find(|one| one.prefix.as_deref() == Some(id.as_str()));
+        let shown = match credential {
+            Some(credential) => self.shown_as(&account, credential.id).await?,
+            None => None,
+        };
+        let shown = shown.ok_or(SignInError::Refused)?;
+        Ok(ScramProven { account: Arc::new(account), shown, server_final })
     }
 }
 

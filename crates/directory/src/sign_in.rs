@@ -18,7 +18,6 @@ use crate::credential::{
 };
 use crate::facts::{CredentialFacts, DomainFacts, read_credentials};
 use crate::kind::Kind;
-use crate::kind::credential::CredentialKind;
 use crate::log::Cached;
 use crate::object::State;
 use crate::request::{Action, Named, NewSecret};
@@ -59,8 +58,8 @@ const USED: Sql = Sql::new("UPDATE credential SET used_at = $2 WHERE id = $1");
 pub struct Claim {
     account: Option<(Account, State)>,
     domain: Option<Arc<DomainFacts>>,
-    credentials: Arc<[CredentialFacts]>,
-    app_password: Option<LookupId>,
+    pub(crate) credentials: Arc<[CredentialFacts]>,
+    pub(crate) app_password: Option<LookupId>,
 }
 
 impl Claim {
@@ -193,10 +192,7 @@ impl Directory {
         credentials: &[CredentialFacts],
         password: &[u8],
     ) -> Result<bool, SignInError> {
-        let is_password = |one: &&CredentialFacts| {
-            one.fields.kind == CredentialKind::Password && one.state == State::Active
-        };
-        let credential = account.and_then(|_| credentials.iter().find(is_password));
+        let credential = account.and_then(|_| credentials.iter().find(|one| one.is_password()));
         let hash = credential.and_then(|credential| PasswordHash::parse(&credential.secret.0).ok());
         let (Some(account), Some(credential), Some(hash)) = (account, credential, hash) else {
             // As long as a wrong password takes.

@@ -17,6 +17,7 @@ mod queue;
 mod refusal;
 mod secret;
 mod seed;
+mod session;
 mod sign_in;
 mod socket;
 mod table;
@@ -59,6 +60,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some((word @ ("block" | "history"), matches)) = matches.subcommand() {
         return sign_in::run(word, matches, place, json);
+    }
+    if let Some(("session", matches)) = matches.subcommand() {
+        return session::run(matches, place, json);
     }
     if let Some(("trace", matches)) = matches.subcommand() {
         return trace::run(matches, place, json);

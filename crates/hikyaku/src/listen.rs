@@ -191,6 +191,9 @@ impl Listeners {
         if let Err(error) = self.gate.flush().await {
             tracing::error!(%error, "the last sign-ins could not be written to the history");
         }
+        if let Err(error) = self.gate.leave().await {
+            tracing::warn!(%error, "other nodes are not told that this one has ended");
+        }
         if let Err(error) = self.refusals.flush().await {
             tracing::warn!(%error, "the last refusals are not in the trace");
         }
@@ -214,6 +217,7 @@ fn background(
     let maintenance =
         maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate), search.clone());
     let history = maintenance::write_history(Arc::clone(gate));
+    let sessions = maintenance::watch_sessions(Arc::clone(gate));
     let (is_shared, directory, gate) = (installation.is_shared, Arc::clone(directory), Arc::clone(gate));
     let keep_up = async move {
         if is_shared {
@@ -221,7 +225,7 @@ fn background(
         }
     };
     Ok(async move {
-        tokio::join!(maintenance, history, search.run(), refusals.run(), keep_up, admin);
+        tokio::join!(maintenance, history, sessions, search.run(), refusals.run(), keep_up, admin);
     })
 }
 

@@ -17,6 +17,8 @@ use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock, TenantId};
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// How soon a node knows what another has changed.
 const KEEP_UP: Duration = Duration::from_millis(500);
+/// How soon a change of an account ends its sessions, besides the former.
+const WATCH: Duration = Duration::from_millis(250);
 /// How long history that nobody waits for is gathered.
 const FLUSH: Duration = Duration::from_secs(1);
 /// How long a client may be away and still be told what was expunged (RFC 7162 section 3.2.5.1).
@@ -73,6 +75,19 @@ pub(crate) async fn keep_up(directory: Arc<Directory>, gate: Arc<Gate>) {
             }
         }
         tokio::time::sleep(KEEP_UP).await;
+    }
+}
+
+/// Who may not sign in any more loses what is open.
+pub(crate) async fn watch_sessions(gate: Arc<Gate>) {
+    let mut failed = false;
+    loop {
+        tokio::time::sleep(WATCH).await;
+        let looked = gate.recheck().await;
+        if let (Err(error), false) = (&looked, failed) {
+            tracing::error!(%error, "whether sessions may go on cannot be told");
+        }
+        failed = looked.is_err();
     }
 }
 

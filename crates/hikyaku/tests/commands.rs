@@ -456,6 +456,64 @@ fn an_operator_sees_and_lifts_blocks() {
 }
 
 #[test]
+fn an_operator_sees_and_ends_sessions() {
+    let folder = scratch_dir();
+    let (smtp, imap, submission) = (free_address(), free_address(), free_address());
+    let (file, data) = (folder.path().join("hikyaku.toml"), folder.path().join("data"));
+    let listen = format!("[listen]\nsubmission = '{submission}'");
+    std::fs::write(&file, settings(&data, smtp, imap).replace("[listen]", &listen)).unwrap();
+    installation(&data);
+    admin(&data, "account create ann@example.org", "").unwrap();
+    let credential = "credential create --account ann@example.org --password-stdin";
+    admin(&data, credential, "a secret of ours\n").unwrap();
+    assert_eq!(admin(&data, "session list", "").unwrap(), "Nobody is signed in.\n");
+    let server = Server::start(&file);
+    let reader = || {
+        let mut reader = connect(imap);
+        say(&mut reader, "", "* OK");
+        say(&mut reader, "a LOGIN ann@example.org \"a secret of ours\"\r\n", "a OK");
+        say(&mut reader, "b SELECT INBOX\r\n", "b OK");
+        say(&mut reader, "c IDLE\r\n", "+ ");
+        reader
+    };
+    let mut idle = reader();
+    let mut sender = connect(submission);
+    say(&mut sender, "EHLO telephone.example\r\n", "250 ");
+    // NUL ann@example.org NUL a secret of ours
+    say(&mut sender, "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBhIHNlY3JldCBvZiBvdXJz\r\n", "235 ");
+    let listed = admin(&data, "session list --tenant acme --json", "").unwrap();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let [of_sender, of_idle] = &listed["sessions"].as_array().unwrap()[..] else { panic!("{listed}") };
+    for (session, service, client) in [(of_sender, "submission", "telephone.example"), (of_idle, "imap", "")]
+    {
+        assert_eq!((&session["account"], &session["service"]), (&"ann@example.org".into(), &service.into()));
+        assert_eq!((&session["ip"], &session["client"]), (&"127.0.0.1".into(), &client.into()));
+    }
+    let refused = admin(&data, "session end", "").unwrap_err();
+    assert!(refused.contains("say which sessions: an id, --account or --tenant"), "{refused}");
+    let end = format!("session end {} --reason stolen", of_idle["id"].as_str().unwrap());
+    let ended = admin(&data, &end, "").unwrap();
+    assert!(ended.starts_with("Ended:\n") && ended.contains("ann@example.org  imap"), "{ended}");
+    say(&mut idle, "", "* BYE ");
+    assert_eq!(idle.read_line(&mut String::new()).unwrap(), 0);
+    say(&mut sender, "NOOP\r\n", "250 ");
+    // Who is suspended loses what is open, and so does whoever used a password that is another now.
+    let mut idle = reader();
+    admin(&data, "account suspend ann@example.org", "").unwrap();
+    say(&mut idle, "", "* BYE ");
+    say(&mut sender, "", "421 ");
+    admin(&data, "account resume ann@example.org", "").unwrap();
+    let mut idle = reader();
+    let change = "credential change ann@example.org:password --password-stdin";
+    admin(&data, change, "another secret of ours\n").unwrap();
+    say(&mut idle, "", "* BYE ");
+    assert_eq!(admin(&data, "session list", "").unwrap(), "Nobody is signed in.\n");
+    server.stop();
+    let log = admin(&data, "session log", "").unwrap();
+    assert!(log.contains(of_idle["id"].as_str().unwrap()) && log.contains("  stolen\n"), "{log}");
+}
+
+#[test]
 fn a_tenant_says_what_blocks_and_what_is_exempt() {
     let folder = scratch_dir();
     let (smtp, imap) = (free_address(), free_address());

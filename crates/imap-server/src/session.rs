@@ -11,6 +11,7 @@ use hikyaku_imap_proto::table::State;
 use hikyaku_imap_proto::{Dialect, MailboxName};
 use hikyaku_mailstore::entry::FlagsError;
 use hikyaku_mailstore::{AppendError, CopyError, MailboxError, MailboxPath};
+use hikyaku_sign_in::Visit;
 use hikyaku_store::{AccountScope, AccountTx, NotFound, Scope, StoreError};
 use hikyaku_types::Actor;
 
@@ -122,6 +123,8 @@ pub(crate) struct Session<'s> {
     pub(crate) peer: IpAddr,
     pub(crate) wire: Wire,
     pub(crate) account: Option<Arc<Account>>,
+    /// Among the signed-in connections, as long as it is one.
+    pub(crate) visit: Option<Visit>,
     pub(crate) selected: Option<Selected>,
     pub(crate) dialect: Dialect,
     pub(crate) enabled: Enabled,
@@ -170,6 +173,7 @@ impl Session<'_> {
     /// Forgets who signed in and all that depends on it (RFC 8437 section 3).
     pub(crate) fn sign_out(&mut self) {
         self.account = None;
+        self.visit = None;
         self.selected = None;
         self.enabled = Enabled::default();
         self.dialect = self.enabled.dialect();

@@ -12,7 +12,8 @@ use hikyaku_imap_proto::response::{StatusResponse, continuation};
 use hikyaku_imap_proto::table::{self, Expunge, Request, RequestError};
 use hikyaku_imap_proto::{Command, Dialect, Framer, Tag};
 use hikyaku_net::{Connection, Ending};
-use tokio::time::{Instant, sleep, timeout_at};
+use hikyaku_sign_in::{End, Visit};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::cmd;
 use crate::cmd::enable::Enabled;
@@ -28,6 +29,8 @@ const MOST_MESSAGES: usize = 500;
 /// IDLE looks by itself this often, and so soon after it could not.
 const LOOK_AGAIN: Duration = Duration::from_secs(120);
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// When its session is ended, what a command does may take so long to come to an end.
+const GRACE: Duration = Duration::from_millis(400);
 
 /// What the next line of the client belongs to.
 enum Pending {
@@ -63,16 +66,24 @@ enum Then {
 }
 
 /// Why the loop ends.
-enum End {
+enum Finish {
     /// In order: LOGOUT, or a BYE of ours.
     Said,
     Lost(io::Error),
 }
 
-impl From<io::Error> for End {
+impl From<io::Error> for Finish {
     fn from(error: io::Error) -> Self {
         Self::Lost(error)
     }
+}
+
+/// What comes from the client: the bytes from `start` to `end` are not looked at yet.
+struct Incoming {
+    framer: Framer,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
 }
 
 struct Shell<'s> {
@@ -96,6 +107,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         peer: peer.ip(),
         wire: Wire::new(stream, mode.stalled),
         account: None,
+        visit: None,
         selected: None,
         dialect: Dialect::SevenBit,
         enabled: Enabled::default(),
@@ -115,51 +127,97 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         errors: 0,
     };
     match shell.run().await {
-        End::Said => tracing::debug!(session = number, peer = %peer.ip(), "session ended"),
-        End::Lost(error) => tracing::debug!(session = number, peer = %peer.ip(), %error, "connection lost"),
+        Finish::Said => tracing::debug!(session = number, peer = %peer.ip(), "session ended"),
+        Finish::Lost(error) => {
+            tracing::debug!(session = number, peer = %peer.ip(), %error, "connection lost");
+        }
     }
+    let is_ended = shell.session.visit.as_ref().is_some_and(|visit| visit.end().has_come());
     // A client that was told good-bye may be gone already.
-    let _ = shell.session.wire.close().await;
+    if is_ended {
+        let _ = timeout(GRACE, shell.session.wire.close()).await;
+    } else {
+        let _ = shell.session.wire.close().await;
+    }
+}
+
+/// Ready when the session is ended; never for one that is not signed in.
+async fn ended(end: Option<&End>) {
+    match end {
+        Some(end) => end.come().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ready when the session is ended, and what it was doing had its time to come to an end.
+async fn overdue(end: Option<&End>) {
+    ended(end).await;
+    sleep(GRACE).await;
 }
 
 impl Shell<'_> {
-    async fn run(&mut self) -> End {
+    async fn run(&mut self) -> Finish {
         match self.until_the_end().await {
-            Ok(()) => End::Said,
+            Ok(()) => Finish::Said,
             Err(end) => end,
         }
     }
 
-    async fn until_the_end(&mut self) -> Result<(), End> {
+    async fn until_the_end(&mut self) -> Result<(), Finish> {
         if self.session.mode.start == Start::Tls {
             self.start_tls().await?;
         }
         let greeting = StatusResponse::greeting(self.session.capabilities());
         greeting.untagged(&mut self.session.wire.out);
-        let mut framer = Framer::new(Limits::new(self.session.mode.message_bytes));
-        let mut buffer = vec![0; READ];
-        let (mut start, mut end) = (0, 0);
+        let mut incoming = Incoming { framer: self.framer(), buffer: vec![0; READ], start: 0, end: 0 };
         loop {
-            let mut input = buffer.get(start..end).unwrap_or_default();
-            let step = framer.next(&mut input).map(|event| self.step(event));
-            start = end - input.len();
-            match step {
-                Some(Step::Command(request)) => {
-                    let then = self.command(request, &mut framer).await?;
-                    if !matches!(then, Then::GoOn) {
-                        let came = buffer.get(start..end).unwrap_or_default();
-                        self.change_stream(then, came).await?;
-                        framer = Framer::new(Limits::new(self.session.mode.message_bytes));
-                        (start, end) = (0, 0);
-                    }
-                }
-                Some(step) => self.other(step, &mut framer).await?,
-                None => {
-                    end = self.wait(&mut buffer).await?;
-                    start = 0;
-                }
+            let ending = self.session.visit.as_ref().map(Visit::end);
+            if ending.as_ref().is_some_and(End::has_come) {
+                return self.bye(&StatusResponse::bye_ended());
+            }
+            self.session.wire.begin_answer();
+            tokio::select! {
+                done = self.turn(&mut incoming) => done?,
+                () = overdue(ending.as_ref()) => return self.break_off(),
             }
         }
+    }
+
+    fn framer(&self) -> Framer {
+        Framer::new(Limits::new(self.session.mode.message_bytes))
+    }
+
+    /// Does what came next, or waits for it.
+    async fn turn(&mut self, incoming: &mut Incoming) -> Result<(), Finish> {
+        let Incoming { framer, buffer, start, end } = incoming;
+        let mut input = buffer.get(*start..*end).unwrap_or_default();
+        let step = framer.next(&mut input).map(|event| self.step(event));
+        *start = *end - input.len();
+        match step {
+            Some(Step::Command(request)) => {
+                let then = self.command(request, framer).await?;
+                if !matches!(then, Then::GoOn) {
+                    let came = buffer.get(*start..*end).unwrap_or_default();
+                    self.change_stream(then, came).await?;
+                    *framer = self.framer();
+                    (*start, *end) = (0, 0);
+                }
+            }
+            Some(step) => self.other(step, framer).await?,
+            None => {
+                *end = self.wait(buffer).await?;
+                *start = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// The session is ended in the middle of a command.
+    fn break_off(&mut self) -> Result<(), Finish> {
+        if self.session.wire.drop_answer() {
+            return self.bye(&StatusResponse::bye_ended());
+        }
+        Err(Finish::Lost(io::ErrorKind::ConnectionAborted.into()))
     }
 
     /// Takes what the framer lends.
@@ -197,7 +255,7 @@ impl Shell<'_> {
         }
     }
 
-    async fn other(&mut self, step: Step, framer: &mut Framer) -> Result<(), End> {
+    async fn other(&mut self, step: Step, framer: &mut Framer) -> Result<(), Finish> {
         match step {
             Step::Continue => self.go_on().await,
             Step::Announced(Ok(()), synchronising) => {
@@ -220,7 +278,7 @@ impl Shell<'_> {
         }
     }
 
-    async fn go_on(&mut self) -> Result<(), End> {
+    async fn go_on(&mut self) -> Result<(), Finish> {
         continuation(&mut self.session.wire.out, "Go on");
         Ok(self.session.wire.flush().await?)
     }
@@ -230,7 +288,7 @@ impl Shell<'_> {
         &mut self,
         request: Result<Request, RequestError>,
         framer: &mut Framer,
-    ) -> Result<Then, End> {
+    ) -> Result<Then, Finish> {
         let Request { tag, row, command } = match request {
             Ok(request) => request,
             Err(error) => {
@@ -294,7 +352,7 @@ impl Shell<'_> {
             Command::Logout => {
                 StatusResponse::bye().untagged(&mut self.session.wire.out);
                 StatusResponse::completed(row).tagged(&mut self.session.wire.out, &tag);
-                return Err(End::Said);
+                return Err(Finish::Said);
             }
             command => {
                 let messages = std::mem::take(&mut self.messages);
@@ -310,14 +368,14 @@ impl Shell<'_> {
 
     /// Goes on under TLS or compression, or without the latter. `came` was read behind the
     /// command that asked for it.
-    async fn change_stream(&mut self, then: Then, came: &[u8]) -> Result<(), End> {
+    async fn change_stream(&mut self, then: Then, came: &[u8]) -> Result<(), Finish> {
         match then {
             Then::GoOn => Ok(()),
             // What came in clear behind STARTTLS is nobody's word.
             Then::StartTls => self.start_tls().await,
             Then::Compress => Ok(self.session.wire.compress(came).await?),
             // RFC 8437 section 4.1: nothing behind UNAUTHENTICATE is compressed.
-            Then::EndCompression if !came.is_empty() => Err(End::Lost(io::ErrorKind::InvalidData.into())),
+            Then::EndCompression if !came.is_empty() => Err(Finish::Lost(io::ErrorKind::InvalidData.into())),
             Then::EndCompression => Ok(self.session.wire.end_compression().await?),
         }
     }
@@ -336,7 +394,7 @@ impl Shell<'_> {
         awaits: scram::Awaits,
         message: &[u8],
         framer: &mut Framer,
-    ) -> Result<(), End> {
+    ) -> Result<(), Finish> {
         match scram::step(&mut self.session, awaits, message).await {
             scram::Next::Challenge(text, awaits) => {
                 self.challenge(&text, Pending::Scram(tag, awaits), framer);
@@ -347,7 +405,7 @@ impl Shell<'_> {
     }
 
     /// A line of IDLE or AUTHENTICATE.
-    async fn line(&mut self, line: &[u8], framer: &mut Framer) -> Result<(), End> {
+    async fn line(&mut self, line: &[u8], framer: &mut Framer) -> Result<(), Finish> {
         match std::mem::replace(&mut self.pending, Pending::Command) {
             Pending::Idle(tag) => {
                 if line.eq_ignore_ascii_case(b"DONE") {
@@ -372,12 +430,12 @@ impl Shell<'_> {
         }
     }
 
-    async fn authenticate(&mut self, tag: &Tag, response: &Secret) -> Result<(), End> {
+    async fn authenticate(&mut self, tag: &Tag, response: &Secret) -> Result<(), Finish> {
         let outcome = cmd::auth::plain(&mut self.session, &response.0).await;
         self.signed_in(tag, outcome)
     }
 
-    fn signed_in(&mut self, tag: &Tag, outcome: Outcome) -> Result<(), End> {
+    fn signed_in(&mut self, tag: &Tag, outcome: Outcome) -> Result<(), Finish> {
         match &self.session.account {
             Some(account) => {
                 tracing::info!(session = self.number, account = %account.home.account, peer = %self.peer, "signed in");
@@ -394,18 +452,18 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn answer(&mut self, tag: &Tag, outcome: Outcome) -> Result<(), End> {
+    fn answer(&mut self, tag: &Tag, outcome: Outcome) -> Result<(), Finish> {
         match outcome {
             Ok(answer) | Err(Failure::Answer(answer)) => {
                 self.session.with_modseq(answer).tagged(&mut self.session.wire.out, tag);
                 Ok(())
             }
-            Err(Failure::Gone(error)) => Err(End::Lost(error)),
+            Err(Failure::Gone(error)) => Err(Finish::Lost(error)),
         }
     }
 
     /// A command that is wrong. Enough of them end the session.
-    fn mistake(&mut self, tag: Option<&Tag>, answer: &StatusResponse) -> Result<(), End> {
+    fn mistake(&mut self, tag: Option<&Tag>, answer: &StatusResponse) -> Result<(), Finish> {
         match tag {
             Some(tag) => answer.tagged(&mut self.session.wire.out, tag),
             None => answer.untagged(&mut self.session.wire.out),
@@ -417,31 +475,32 @@ impl Shell<'_> {
         Ok(())
     }
 
-    fn bye(&mut self, word: &StatusResponse) -> Result<(), End> {
+    fn bye(&mut self, word: &StatusResponse) -> Result<(), Finish> {
         word.untagged(&mut self.session.wire.out);
-        Err(End::Said)
+        Err(Finish::Said)
     }
 
     /// False if it could not be read now.
-    async fn sync(&mut self, expunge: Expunge) -> Result<bool, End> {
+    async fn sync(&mut self, expunge: Expunge) -> Result<bool, Finish> {
         match sync(&mut self.session, expunge).await {
             Ok(true) => Ok(true),
             // RFC 2180 section 3.3: numbers that mean nothing any more cannot be explained.
             Ok(false) => self.bye(&StatusResponse::bye_mailbox_deleted()).map(|()| false),
             // It is told after a later command, or when IDLE looks again.
             Err(Failure::Answer(_)) => Ok(false),
-            Err(Failure::Gone(error)) => Err(End::Lost(error)),
+            Err(Failure::Gone(error)) => Err(Finish::Lost(error)),
         }
     }
 
     /// Sends what waits, then waits for bytes, for changes while idling, for the deadline,
     /// or for the end of the process.
-    async fn wait(&mut self, buffer: &mut [u8]) -> Result<usize, End> {
+    async fn wait(&mut self, buffer: &mut [u8]) -> Result<usize, Finish> {
         let silence = match self.session.account {
             Some(_) => self.session.mode.silence,
             None => self.session.mode.silence_before_sign_in,
         };
         let silence = Instant::now() + silence;
+        let ending = self.session.visit.as_ref().map(Visit::end);
         let is_idle = matches!(self.pending, Pending::Idle(_));
         let mut look_again = LOOK_AGAIN;
         loop {
@@ -455,21 +514,22 @@ impl Shell<'_> {
             };
             tokio::select! {
                 read = timeout_at(silence, wire.read(buffer)) => return match read {
-                    Ok(Ok(0)) => Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
+                    Ok(Ok(0)) => Err(Finish::Lost(io::ErrorKind::UnexpectedEof.into())),
                     Ok(Ok(count)) => Ok(count),
-                    Ok(Err(error)) => Err(End::Lost(error)),
+                    Ok(Err(error)) => Err(Finish::Lost(error)),
                     Err(_) => self.bye(&StatusResponse::bye_idle()).map(|()| 0),
                 },
                 _ = changed => {}
                 // A hint can be lost, and what it led to can fail.
                 () = sleep(look_again), if is_idle => {}
+                () = ended(ending.as_ref()) => return self.bye(&StatusResponse::bye_ended()).map(|()| 0),
                 () = self.ending.begun() => return self.bye(&StatusResponse::bye_shutdown()).map(|()| 0),
             }
             look_again = if self.sync(Expunge::May).await? { LOOK_AGAIN } else { TRY_AGAIN };
         }
     }
 
-    async fn start_tls(&mut self) -> Result<(), End> {
+    async fn start_tls(&mut self) -> Result<(), Finish> {
         let acceptor = self.session.mode.tls.clone().ok_or_else(|| io::Error::other("no certificate"))?;
         let patience = self.session.mode.silence_before_sign_in;
         self.session.exporter = self.session.wire.start_tls(&acceptor, patience).await?.exporter;

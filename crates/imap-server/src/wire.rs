@@ -25,6 +25,8 @@ pub(crate) struct Wire {
     held: Vec<u8>,
     inward: Inward,
     outward: Option<Deflater>,
+    /// Where in `out` the answer to what is being done begins; none if a part of it was sent.
+    answer: Option<usize>,
     /// A client that takes nothing for so long is gone.
     patience: Duration,
 }
@@ -40,7 +42,15 @@ enum Inward {
 
 impl Wire {
     pub(crate) fn new(stream: Stream, patience: Duration) -> Self {
-        Self { stream, out: Vec::new(), held: Vec::new(), inward: Inward::Plain, outward: None, patience }
+        Self {
+            stream,
+            out: Vec::new(),
+            held: Vec::new(),
+            inward: Inward::Plain,
+            outward: None,
+            answer: None,
+            patience,
+        }
     }
 
     /// The next bytes; none when the client has closed the connection. Nothing is lost if it
@@ -83,6 +93,18 @@ impl Wire {
         Ok(given)
     }
 
+    /// What waits is complete; behind it begins another answer.
+    pub(crate) fn begin_answer(&mut self) {
+        self.answer = Some(self.out.len());
+    }
+
+    /// Forgets an answer that will not be finished. False if a part of it was sent: then nothing
+    /// more can be said.
+    pub(crate) fn drop_answer(&mut self) -> bool {
+        self.out.truncate(self.answer.unwrap_or(0));
+        self.answer.is_some()
+    }
+
     /// Sends what waits if it is much, so that a large answer is never held whole.
     pub(crate) async fn relieve(&mut self) -> io::Result<()> {
         if self.out.len() < FULL { Ok(()) } else { self.send(Flush::No).await }
@@ -95,6 +117,7 @@ impl Wire {
     }
 
     async fn send(&mut self, flush: Flush) -> io::Result<()> {
+        self.answer = None;
         match &mut self.outward {
             None => write(&mut self.stream, &self.out, self.patience).await?,
             Some(deflater) => {

@@ -10,17 +10,19 @@ use hikyaku_access::history::{self, Client};
 use hikyaku_access::policy::{Limits, Note};
 use hikyaku_access::rule::{Allow, Level, Origin};
 use hikyaku_access::{Capacity, Cluster, State};
-use hikyaku_directory::{self as directory, Account, Claim, Directory, Entrance, SignInError};
+use hikyaku_directory::{self as directory, Claim, Directory, Entrance, SignInError};
 use hikyaku_store::{Store, StoreError};
 use hikyaku_types::{Clock, NodeId, Random, RisingIds};
 use tokio::time::{Instant, sleep_until};
 
 use crate::atlas::Atlas;
+use crate::cluster::Heard;
 use crate::key::Key;
 use crate::line::{Learned, Line};
 use crate::pending::Pending;
 use crate::permits::Permits;
 use crate::rules;
+use crate::sessions::{Doubted, Sessions, Visit};
 use crate::settings::Made;
 use crate::shared::Seen;
 
@@ -55,6 +57,13 @@ pub struct Gate {
     pub(crate) pending: Mutex<Pending>,
     /// What of the other nodes' lines and blocks was seen.
     pub(crate) seen: Mutex<Seen>,
+    /// Who is signed in here.
+    pub(crate) sessions: Arc<Sessions>,
+    /// Sessions that must be looked at.
+    pub(crate) doubted: Mutex<Vec<Doubted>>,
+    /// Tells this process from others on the same database.
+    pub(crate) life: i64,
+    pub(crate) heard: Mutex<Heard>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -91,6 +100,10 @@ impl Gate {
             made: Made::default(),
             pending: Mutex::default(),
             seen: Mutex::default(),
+            sessions: Arc::default(),
+            doubted: Mutex::default(),
+            life: life(random),
+            heard: Mutex::default(),
         };
         gate.remember().await?;
         Ok(gate)
@@ -102,11 +115,11 @@ impl Gate {
         Self { atlas, ..self }
     }
 
-    /// Lets somebody in, or says no when it is time to.
+    /// Lets somebody in as long as the visit lives, or says no when it is time to.
     ///
     /// # Errors
     /// [`SignInError`]; `Refused` for every cause that is not our own fault.
-    pub async fn sign_in(&self, offer: &Offer<'_>) -> Result<Arc<Account>, SignInError> {
+    pub async fn sign_in(&self, offer: &Offer<'_>) -> Result<Visit, SignInError> {
         self.in_time(offer.source, self.decide(offer)).await
     }
 
@@ -125,7 +138,7 @@ impl Gate {
         decided
     }
 
-    async fn decide(&self, offer: &Offer<'_>) -> Result<Arc<Account>, SignInError> {
+    async fn decide(&self, offer: &Offer<'_>) -> Result<Visit, SignInError> {
         if offer.authorization.is_some_and(|other| !other.is_empty() && other != offer.name) {
             return Err(SignInError::Refused);
         }
@@ -147,7 +160,10 @@ impl Gate {
         let used = directory::Attempt { entrance: entrance(offer.service), source: offer.source };
         // Its own bounds hold how many hashes are computed at once.
         let check = self.directory.prove(&claim, offer.password, &used);
-        self.judged(&attempt, offer.client, check).await
+        let account = self.judged(&attempt, offer.client, check).await?;
+        // Gone meanwhile is as wrong.
+        let shown = self.directory.shown(&claim).await?.ok_or(SignInError::Refused)?;
+        Ok(self.enter(&attempt, offer.client, account, shown)?)
     }
 
     /// Decides about an attempt, checks it if it may be, and remembers what came of it.
@@ -256,6 +272,12 @@ impl Gate {
     pub(crate) fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn life(random: &dyn Random) -> i64 {
+    let mut octets = [0; 8];
+    random.fill(&mut octets);
+    i64::from_le_bytes(octets)
 }
 
 fn outcome<T>(answer: &Result<T, SignInError>) -> Outcome {

@@ -26,6 +26,7 @@
 
 mod atlas;
 mod blocks;
+mod cluster;
 mod gate;
 mod history;
 mod key;
@@ -36,6 +37,7 @@ mod permits;
 mod rules;
 mod schema;
 mod scram;
+mod sessions;
 mod settings;
 mod shared;
 mod word;
@@ -43,12 +45,14 @@ mod word;
 use hikyaku_types::{Actor, Service};
 
 pub use atlas::Atlas;
+pub use cluster::Ending;
 pub use gate::{Gate, Offer};
 pub use history::Wanted;
 pub use lifts::Lift;
 pub use line::{Line, last_id};
 pub use schema::SCHEMA;
-pub use scram::Caller;
+pub use scram::{Caller, Proven};
+pub use sessions::{End, Session, Visit, Which};
 
 /// The right to the access database is this crate's own: who asks was resolved before.
 const PLATFORM: Actor = Actor::Service(Service::Directory);

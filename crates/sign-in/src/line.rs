@@ -144,7 +144,8 @@ impl Line {
 /// [`StoreError`].
 pub fn last_id(tx: &mut ServiceTx<'_>) -> Result<i64, StoreError> {
     const LAST: Sql = Sql::new(
-        "SELECT max(id) FROM (SELECT max(id) AS id FROM signin UNION ALL SELECT max(id) FROM lift) newest",
+        "SELECT max(id) FROM (SELECT max(id) AS id FROM signin UNION ALL SELECT max(id) FROM lift
+            UNION ALL SELECT max(id) FROM ending) newest",
     );
     let last = tx.row(LAST, &[], |row| row.get::<Option<i64>>(0))?;
     Ok(last.flatten().unwrap_or(0))

@@ -52,5 +52,29 @@ pub const SCHEMA: Component = Component {
         ",
         postgres: "",
         tables: &[("signin", By::Tenant), ("known", By::Tenant), ("block", By::Tenant), ("lift", By::Tenant)],
+    }, Migration {
+        number: 2,
+        name: "sessions of several nodes, and who ended them",
+        sql: "
+            -- `life` is a random number that a process has from its start.
+            CREATE TABLE node (life {int} NOT NULL PRIMARY KEY, seen {int} NOT NULL) {clustered};
+
+            CREATE TABLE session (
+                life {int} NOT NULL, id {int} NOT NULL, tenant {int} NOT NULL, account {int} NOT NULL,
+                service TEXT NOT NULL, ip {key} NOT NULL, country TEXT, asn {int}, client TEXT NOT NULL,
+                since {int} NOT NULL, credential {int} NOT NULL, proof TEXT NOT NULL,
+                PRIMARY KEY (life, id)
+            ) {clustered};
+            CREATE INDEX session_of_tenant ON session (tenant);
+            CREATE INDEX session_of_account ON session (account);
+
+            -- Sessions that somebody ended: one, or those of an account, or (neither) of a tenant.
+            CREATE TABLE ending (
+                id {rowid} PRIMARY KEY, at {int} NOT NULL, who TEXT NOT NULL, why TEXT, tenant {int} NOT NULL,
+                account {int}, session {int}
+            );
+        ",
+        postgres: "",
+        tables: &[("node", By::Platform), ("session", By::Tenant), ("ending", By::Tenant)],
     }],
 };

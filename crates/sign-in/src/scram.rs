@@ -13,6 +13,7 @@ use hikyaku_directory::scram;
 use hikyaku_directory::{self as directory, ScramExchange, ScramProven, SignInError};
 
 use crate::gate::{Gate, entrance};
+use crate::sessions::Visit;
 
 /// Who talks to us, whatever they offer.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,15 @@ pub struct Caller<'a> {
     pub source: IpAddr,
     /// What the client calls itself; may be empty.
     pub client: &'a str,
+}
+
+/// A proof was right, and its app password may be used here.
+#[derive(Debug)]
+pub struct Proven {
+    /// Who has signed in.
+    pub visit: Visit,
+    /// To be sent to the client before it is told that it is signed in.
+    pub server_final: String,
 }
 
 impl Gate {
@@ -48,7 +58,7 @@ impl Gate {
         caller: &Caller<'_>,
         exchange: ScramExchange,
         client_final: &[u8],
-    ) -> Result<ScramProven, SignInError> {
+    ) -> Result<Proven, SignInError> {
         self.in_time(caller.source, self.prove(caller, exchange, client_final)).await
     }
 
@@ -63,7 +73,7 @@ impl Gate {
         caller: &Caller<'_>,
         exchange: ScramExchange,
         client_final: &[u8],
-    ) -> Result<ScramProven, SignInError> {
+    ) -> Result<Proven, SignInError> {
         let claim = self.directory.claim(exchange.name(), b"").await?;
         let groups = self.groups(&claim).await?;
         let attempt = Attempt {
@@ -76,6 +86,8 @@ impl Gate {
         };
         let used = directory::Attempt { entrance: entrance(caller.service), source: caller.source };
         let check = self.directory.finish_scram(exchange, client_final, &used);
-        self.judged(&attempt, caller.client, check).await
+        let ScramProven { account, shown, server_final } =
+            self.judged(&attempt, caller.client, check).await?;
+        Ok(Proven { visit: self.enter(&attempt, caller.client, account, shown)?, server_final })
     }
 }

@@ -11,6 +11,7 @@ use hikyaku_types::{AccountId, Network, TenantId, Timestamp};
 
 use crate::PLATFORM;
 use crate::blocks::{self, Stored};
+use crate::cluster;
 use crate::gate::Gate;
 use crate::lifts;
 use crate::line::{self, Line, columns, damaged, floor};
@@ -75,7 +76,8 @@ impl Gate {
         let now = self.clock.now();
         let newest = hikyaku_types::RisingIds::time_of(line).min(now);
         self.learn_lines(floor(newest.before(LOOK_BACK))).await?;
-        self.learn_blocks(block.unwrap_or(now).min(now).before(LOOK_BACK)).await
+        self.learn_blocks(block.unwrap_or(now).min(now).before(LOOK_BACK)).await?;
+        self.meet().await
     }
 
     async fn learn_known(&self, since: Timestamp) -> Result<(), StoreError> {
@@ -210,6 +212,7 @@ impl Gate {
         self.write("sign-in.expire_known", move |tx| {
             tx.execute(EXPIRE_KNOWN, &[known.into()])?;
             lifts::expire(tx, lines)?;
+            cluster::expire(tx, lines, now)?;
             blocks::expire(tx, now.before(7 * DAY))
         })
         .await

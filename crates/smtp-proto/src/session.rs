@@ -168,6 +168,8 @@ pub enum Input {
     TlsStarted(Tls),
     /// [`Session::deadline`] has passed.
     Timeout,
+    /// Who signed in may not go on.
+    SessionEnded,
     /// The server is going down: a mail transaction may still end, no other begins.
     Shutdown,
     /// The connection is gone.
@@ -383,6 +385,7 @@ impl Session {
             Input::Answer(answer) => self.answer(answer),
             Input::TlsStarted(tls) => self.tls_started(tls),
             Input::Timeout => self.close(Reply::timeout()),
+            Input::SessionEnded => self.close(Reply::session_ended()),
             Input::Shutdown => {
                 self.is_draining = true;
                 Effects::new()

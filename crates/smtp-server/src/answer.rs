@@ -8,7 +8,7 @@ use hikyaku_access::facts as access;
 use hikyaku_directory::{Account, Directory, ForgedMailPolicy, Recipients, Resolution, SignInError};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
 use hikyaku_sender_auth::policy::Policy;
-use hikyaku_sign_in::{Gate, Offer};
+use hikyaku_sign_in::{Gate, Offer, Visit};
 use hikyaku_smtp_proto::auth::Credentials;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::settings::Settings;
@@ -21,13 +21,13 @@ use crate::leaving::Leaving;
 use crate::receive::Accepted;
 use crate::refused::Home;
 
-/// Checks credentials; the account if they are right.
+/// Checks credentials; a visit of the account if they are right.
 pub(crate) async fn sign_in(
     gate: &Gate,
     credentials: &Credentials,
     source: IpAddr,
     client: &str,
-) -> Result<Arc<Account>, Answer> {
+) -> Result<Visit, Answer> {
     let offer = Offer {
         service: access::Service::Submission,
         source,

@@ -7,11 +7,10 @@
 //! it is time.
 
 use std::mem;
-use std::sync::Arc;
 
 use hikyaku_directory::scram::{self, Offer};
-use hikyaku_directory::{Account, ScramExchange, SignInError};
-use hikyaku_sign_in::{Caller, Gate};
+use hikyaku_directory::{ScramExchange, SignInError};
+use hikyaku_sign_in::{Caller, Gate, Visit};
 use hikyaku_smtp_proto::auth::{Mechanism, Relayed};
 use hikyaku_smtp_proto::{Answer, Reply};
 
@@ -24,13 +23,13 @@ pub(crate) enum Awaits {
     /// The client's proof.
     Proof(Box<ScramExchange>),
     /// That the client has seen ours. Then it is signed in.
-    Acknowledgement(Arc<Account>),
+    Acknowledgement(Visit),
 }
 
 /// What a message led to.
 pub(crate) enum Next {
     Challenge(String),
-    SignedIn(Arc<Account>),
+    SignedIn(Visit),
 }
 
 /// Answers a message of the client.
@@ -69,10 +68,10 @@ async fn step(
     match before {
         Awaits::Proof(exchange) => {
             let proven = gate.finish_scram(caller, *exchange, message).await?;
-            *awaits = Awaits::Acknowledgement(proven.account);
+            *awaits = Awaits::Acknowledgement(proven.visit);
             Ok(Next::Challenge(proven.server_final))
         }
-        Awaits::Acknowledgement(account) if message.is_empty() => Ok(Next::SignedIn(account)),
+        Awaits::Acknowledgement(visit) if message.is_empty() => Ok(Next::SignedIn(visit)),
         Awaits::Acknowledgement(_) | Awaits::Nothing => Err(gate.break_scram(caller).await),
     }
 }

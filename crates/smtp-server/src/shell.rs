@@ -13,7 +13,7 @@ use hikyaku_directory::Account;
 use hikyaku_mailstore::{ContentHash, DeliveryKey};
 use hikyaku_mime::Header;
 use hikyaku_net::{Connection, Ending, Stream};
-use hikyaku_sign_in::Caller;
+use hikyaku_sign_in::{Caller, Visit};
 use hikyaku_smtp_proto::command::Body;
 use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::reply::Severity;
@@ -55,6 +55,8 @@ struct Shell<'s> {
     /// Of an AUTH exchange by SCRAM.
     scram: scram::Awaits,
     account: Option<Arc<Account>>,
+    /// Among the signed-in connections, as long as it is one.
+    visit: Option<Visit>,
     /// Recipients that RCPT accepted, in the session's order.
     recipients: Vec<Accepted>,
     /// Those of them who are elsewhere.
@@ -99,6 +101,7 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         exporter: None,
         scram: scram::Awaits::default(),
         account: None,
+        visit: None,
         recipients: Vec::new(),
         leaving: Vec::new(),
         accepted: 0,
@@ -135,6 +138,8 @@ impl Shell<'_> {
                 session.handle(input)
             } else if session.is_closed() {
                 break;
+            } else if self.visit.as_ref().is_some_and(|visit| visit.end().has_come()) {
+                session.handle(Input::SessionEnded)
             } else if let Some(effects) = self.receive(&mut session, &mut framer) {
                 effects
             } else {
@@ -195,6 +200,7 @@ impl Shell<'_> {
                     self.flush().await?;
                     let tls = self.start_tls().await?;
                     self.account = None;
+                    self.visit = None;
                     next = Some(Input::TlsStarted(tls));
                 }
                 Effect::Discard => {
@@ -221,6 +227,13 @@ impl Shell<'_> {
         }
         self.flush().await?;
         let deadline = self.deadline(session);
+        let ending = self.visit.as_ref().map(Visit::end);
+        let ended = async {
+            match &ending {
+                Some(end) => end.come().await,
+                None => std::future::pending().await,
+            }
+        };
         let reading = async {
             if matches!(session.wants(), Wants::Content | Wants::Chunk) {
                 let tenant = self.shares.first().map(|(tenant, _)| *tenant);
@@ -234,6 +247,7 @@ impl Shell<'_> {
                 Ok(count) => count?,
                 Err(_) => return Ok(session.handle(Input::Timeout)),
             },
+            () = ended => return Ok(session.handle(Input::SessionEnded)),
             () = self.ending.begun(), if !self.is_ending => {
                 self.is_ending = true;
                 return Ok(session.handle(Input::Shutdown));
@@ -281,7 +295,7 @@ impl Shell<'_> {
                     let client = client_of(session);
                     match answer::sign_in(&self.services.gate, &credentials, self.origin.peer, &client).await
                     {
-                        Ok(account) => self.signed_in(account),
+                        Ok(visit) => self.signed_in(visit),
                         Err(refusal) => {
                             tracing::info!(session = self.number, peer = %self.origin.peer, "sign-in failed");
                             refusal
@@ -296,7 +310,7 @@ impl Shell<'_> {
                         Caller { service: access::Service::Submission, source: peer, client: &client };
                     match scram::answer(&mut self.scram, gate, &relayed, exporter, &caller).await {
                         Ok(scram::Next::Challenge(challenge)) => Answer::Challenge(challenge.into()),
-                        Ok(scram::Next::SignedIn(account)) => self.signed_in(account),
+                        Ok(scram::Next::SignedIn(visit)) => self.signed_in(visit),
                         Err(refusal) => {
                             tracing::info!(session = self.number, %peer, "sign-in failed");
                             refusal
@@ -314,10 +328,12 @@ impl Shell<'_> {
         Input::Answer(answer.unwrap_or_else(|_| Answer::Reply(Reply::try_again_later())))
     }
 
-    fn signed_in(&mut self, account: Arc<Account>) -> Answer {
+    fn signed_in(&mut self, visit: Visit) -> Answer {
+        let account = Arc::clone(visit.account());
         tracing::info!(session = self.number, account = %account.home.account,
             peer = %self.origin.peer, "signed in");
         self.account = Some(account);
+        self.visit = Some(visit);
         Answer::Accept
     }
 

@@ -7,7 +7,7 @@
 use ::postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use hikyaku_types::{
     AccountId, AliasId, AuditId, ContentId, CredentialId, DomainId, EmailId, GroupId, ListId, PlanId, RoleId,
-    TenantId, ThreadId, Timestamp, TraceId,
+    SessionId, TenantId, ThreadId, Timestamp, TraceId,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
@@ -65,7 +65,8 @@ id_param!(
     EmailId,
     ContentId,
     ThreadId,
-    TraceId
+    TraceId,
+    SessionId
 );
 
 impl From<Timestamp> for Param<'_> {

@@ -2,6 +2,7 @@
 //! choose.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hikyaku_directory::{
     Action, Answer, CacheSizes, Directory, DirectoryError, Edit, FieldEdit, Kind, Named, NewSecret,
@@ -24,7 +25,10 @@ pub struct TestDirectory {
 pub async fn gate(store: &Arc<Store>, directory: &Arc<Directory>, clock: Arc<dyn Clock>) -> Arc<Gate> {
     let node = NodeId::new(4).expect("4 is a node");
     let (store, directory, ids) = (Arc::clone(store), Arc::clone(directory), Arc::new(RisingIds::new(node)));
-    let gate = Gate::open(store, directory, ids, clock, &SeededRandom::new(11), node).await;
+    // Each is a node of its own.
+    static NODES: AtomicU64 = AtomicU64::new(11);
+    let random = SeededRandom::new(NODES.fetch_add(1, Ordering::Relaxed));
+    let gate = Gate::open(store, directory, ids, clock, &random, node).await;
     Arc::new(gate.expect("the way in opens"))
 }
 

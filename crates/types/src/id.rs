@@ -143,6 +143,8 @@ ids! {
     ThreadId 'h' "a thread id";
     /// A line in the answer to "where is my mail?"; the id that stands in our 250; rising.
     TraceId 'r' "a trace id";
+    /// A signed-in connection; rising.
+    SessionId 's' "a session id";
 }
 
 /// One mail database.

@@ -19,7 +19,7 @@ pub use clock::{Clock, Random, SystemClock, SystemRandom, Timestamp};
 pub use domain::{Domain, DomainError};
 pub use id::{
     AccountId, AliasId, AuditId, ContentId, CredentialId, DomainId, EmailId, ExceptionId, GroupId, IdError,
-    ListId, NodeId, PlanId, RoleId, RuleId, ShardId, TenantId, ThreadId, TraceId,
+    ListId, NodeId, PlanId, RoleId, RuleId, SessionId, ShardId, TenantId, ThreadId, TraceId,
 };
 pub use network::{Network, NetworkError, canonical_ip};
 pub use rising::RisingIds;

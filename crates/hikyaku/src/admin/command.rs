@@ -49,6 +49,7 @@ pub(crate) fn command() -> Command {
         .subcommand(super::queue::command())
         .subcommand(super::sign_in::block_command())
         .subcommand(super::sign_in::history_command())
+        .subcommand(super::session::session_command())
         .subcommand(super::trace::command())
         .subcommand(seed())
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::import::{ImportAsk, ImportReply, Importer};
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
+use super::session::{self, SessionAsk, SessionReply};
 use super::sign_in::{self, SignInAsk, SignInReply};
 use super::trace::{self, TraceAsk, TraceReply};
 use crate::services::Installation;
@@ -32,6 +33,7 @@ pub(super) enum Ask {
     Many(Vec<Request>),
     Import(ImportAsk),
     Queue(QueueAsk),
+    Session(SessionAsk),
     SignIn(SignInAsk),
     Trace(TraceAsk),
 }
@@ -46,6 +48,7 @@ pub(super) enum Reply {
     Done,
     Import(ImportReply),
     Queue(QueueReply),
+    Session(SessionReply),
     SignIn(SignInReply),
     Trace(TraceReply),
     Error(Refusal),
@@ -105,6 +108,7 @@ impl Desk {
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
             Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
+            Ask::Session(ask) => self.session(who, ask).await.map(Reply::Session),
             Ask::SignIn(ask) => self.sign_in(who, ask).await.map(Reply::SignIn),
             Ask::Trace(ask) => trace::answer(self, ask).await.map(Reply::Trace),
         };
@@ -132,9 +136,15 @@ impl Desk {
     }
 
     async fn sign_in(&self, who: &str, ask: SignInAsk) -> Result<SignInReply, Refusal> {
-        let gate =
-            self.gate.as_deref().ok_or_else(|| Refusal::unavailable("sign-ins cannot be asked about"))?;
-        sign_in::answer(self, gate, who, ask).await
+        sign_in::answer(self, self.gate()?, who, ask).await
+    }
+
+    async fn session(&self, who: &str, ask: SessionAsk) -> Result<SessionReply, Refusal> {
+        session::answer(self, self.gate()?, who, ask).await
+    }
+
+    fn gate(&self) -> Result<&Gate, Refusal> {
+        self.gate.as_deref().ok_or_else(|| Refusal::unavailable("sign-ins cannot be asked about"))
     }
 
     async fn many(&self, who: &str, requests: Vec<Request>) -> Result<(), Refusal> {

@@ -25,6 +25,8 @@ use super::refusal::Refusal;
 use super::way::{Way, not_understood};
 use view::{BlockView, DeviceView, LiftView, LineView};
 
+pub(super) use view::{called, place};
+
 pub(super) use command::{block as block_command, history as history_command};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -128,7 +130,7 @@ async fn of_keys(desk: &Desk, keys: impl Iterator<Item = BlockKey> + Clone) -> N
 }
 
 /// The addresses of accounts.
-async fn names(desk: &Desk, subjects: impl Iterator<Item = SubjectKey>) -> Names {
+pub(super) async fn names(desk: &Desk, subjects: impl Iterator<Item = SubjectKey>) -> Names {
     let mut found = Names::new();
     for subject in subjects {
         if let SubjectKey::Account(account) = subject {
@@ -139,7 +141,7 @@ async fn names(desk: &Desk, subjects: impl Iterator<Item = SubjectKey>) -> Names
 }
 
 /// What cannot be shown any more keeps its id.
-async fn learn(desk: &Desk, kind: Kind, id: String, names: &mut Names) {
+pub(super) async fn learn(desk: &Desk, kind: Kind, id: String, names: &mut Names) {
     if let Entry::Vacant(free) = names.entry(id) {
         let name = shown(desk, kind, free.key()).await.map_or_else(|_| free.key().clone(), |view| view.name);
         free.insert(name);
@@ -147,7 +149,7 @@ async fn learn(desk: &Desk, kind: Kind, id: String, names: &mut Names) {
 }
 
 /// The id of an object by its name or id.
-async fn id<T>(desk: &Desk, kind: Kind, name: &str) -> Result<T, Refusal>
+pub(super) async fn id<T>(desk: &Desk, kind: Kind, name: &str) -> Result<T, Refusal>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {

@@ -55,6 +55,11 @@ impl StatusResponse {
         with(Condition::Bye, None, "Connection was idle for too long")
     }
 
+    /// An administrator, or a change of what was signed in with, ends the session.
+    pub fn bye_ended() -> Self {
+        with(Condition::Bye, None, "This session was ended, please sign in again")
+    }
+
     /// Too many connections.
     pub fn bye_too_many() -> Self {
         with(Condition::Bye, Code::Word(Word::Limit), "Too many connections")

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use hikyaku_access::facts::Service;
-use hikyaku_directory::{Account, SignInError};
+use hikyaku_directory::SignInError;
 use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_mailstore::account;
-use hikyaku_sign_in::Offer;
+use hikyaku_sign_in::{Offer, Visit};
 
 use crate::session::{Outcome, Session};
 
@@ -29,20 +29,22 @@ async fn sign_in(
     let (service, source, client) = (Service::Imap, session.peer, session.client.as_str());
     let offer = Offer { service, source, client, name, authorization, password };
     match session.services.gate.sign_in(&offer).await {
-        Ok(found) => begin(session, found).await,
+        Ok(visit) => begin(session, visit).await,
         Err(SignInError::Unavailable) => Err(StatusResponse::authentication_unavailable().into()),
         Err(SignInError::Refused) => Err(StatusResponse::authentication_failed().into()),
     }
 }
 
 /// The session is this account's from now on.
-pub(crate) async fn begin(session: &mut Session<'_>, found: Arc<Account>) -> Outcome {
-    session.account = Some(found);
+pub(crate) async fn begin(session: &mut Session<'_>, visit: Visit) -> Outcome {
+    session.account = Some(Arc::clone(visit.account()));
+    session.visit = Some(visit);
     // The first sign-in can be earlier than the first mail.
     let now = session.services.clock.now();
     let made = session.write("imap.account", move |tx| account::create_account(tx, now)).await;
     if let Err(error) = made {
         session.account = None;
+        session.visit = None;
         return Err(error);
     }
     Ok(StatusResponse::signed_in(session.capabilities()))

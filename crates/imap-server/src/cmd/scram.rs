@@ -6,13 +6,11 @@
 //! Invariant: every failure has the same answer as that of LOGIN; the gate keeps it until it is
 //! time.
 
-use std::sync::Arc;
-
 use hikyaku_access::facts::Service;
 use hikyaku_directory::scram::{Mechanism, Offer};
-use hikyaku_directory::{Account, ScramExchange, SignInError};
+use hikyaku_directory::{ScramExchange, SignInError};
 use hikyaku_imap_proto::response::StatusResponse;
-use hikyaku_sign_in::Caller;
+use hikyaku_sign_in::{Caller, Visit};
 
 use super::auth::begin;
 use crate::session::{Failure, Outcome, Session};
@@ -25,7 +23,7 @@ pub(crate) enum Awaits {
     /// Its proof.
     Proof(Box<ScramExchange>),
     /// That it has seen ours. Then it is signed in.
-    Acknowledgement(Arc<Account>),
+    Acknowledgement(Visit),
 }
 
 /// What a message led to.
@@ -53,8 +51,8 @@ pub(crate) async fn step(session: &mut Session<'_>, awaits: Awaits, message: &[u
     let result = match awaits {
         Awaits::Name(mechanism) => name(session, mechanism, message).await,
         Awaits::Proof(exchange) => proof(session, *exchange, message).await,
-        Awaits::Acknowledgement(account) if message.is_empty() => {
-            return Next::End(begin(session, account).await);
+        Awaits::Acknowledgement(visit) if message.is_empty() => {
+            return Next::End(begin(session, visit).await);
         }
         Awaits::Acknowledgement(_) => Err(session.services.gate.break_scram(&caller(session)).await),
     };
@@ -75,7 +73,7 @@ async fn name(session: &Session<'_>, mechanism: Mechanism, message: &[u8]) -> Re
 
 async fn proof(session: &Session<'_>, exchange: ScramExchange, message: &[u8]) -> Result<Next, SignInError> {
     let proven = session.services.gate.finish_scram(&caller(session), exchange, message).await?;
-    Ok(Next::Challenge(proven.server_final, Awaits::Acknowledgement(proven.account)))
+    Ok(Next::Challenge(proven.server_final, Awaits::Acknowledgement(proven.visit)))
 }
 
 fn caller<'s>(session: &'s Session<'_>) -> Caller<'s> {

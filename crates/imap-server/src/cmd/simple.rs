@@ -18,7 +18,8 @@ pub(super) fn namespace(session: &mut Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// RFC 2971. What the client calls itself stands in the history of sign-ins; the rest of what
+/// RFC 2971. What the client calls itself stands in the history of sign-ins and in
+/// the list of sessions; the rest of what
 /// it says is forgotten.
 pub(super) fn id(session: &mut Session<'_>, fields: &Id) -> Result<(), Failure> {
     let said = |wanted: &str| {
@@ -26,7 +27,11 @@ pub(super) fn id(session: &mut Session<'_>, fields: &Id) -> Result<(), Failure> 
         found.and_then(|(_, value)| value.as_deref())
     };
     let name = [said("name"), said("version")].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    session.client = Client::new(&name).as_str().to_owned();
+    let client = Client::new(&name);
+    client.as_str().clone_into(&mut session.client);
+    if let Some(visit) = &session.visit {
+        visit.call(client);
+    }
     response::id(&mut session.wire.out, &[("name", "Hikyaku")]);
     Ok(())
 }

@@ -10,6 +10,7 @@ mod compress;
 mod condstore;
 mod copying;
 mod damage;
+mod ending;
 mod extensions;
 mod fetch;
 mod flags;

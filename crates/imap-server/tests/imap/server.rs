@@ -8,6 +8,7 @@ use std::time::Duration;
 use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_sign_in::Gate;
 use hikyaku_store::AccountHome;
 use hikyaku_testkit::{ManualClock, SeededRandom, TestDirectory, TestStore, gate};
 use hikyaku_types::{Clock, NodeId, RisingIds};
@@ -32,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) mail: TestStore,
     /// As the sessions have it.
     pub(crate) directory: TestDirectory,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) clear: SocketAddr,
     /// In clear, and no sign-in without TLS.
     pub(crate) strict: SocketAddr,
@@ -76,14 +78,14 @@ impl Server {
         let tls = Mode::new(Start::Tls, Some(acceptor));
         let directory = directory(&mail);
         let (services, packing) = mail.block_on(services(&mail, &directory));
-        let search = services.search.clone();
+        let (search, gate) = (services.search.clone(), Arc::clone(&services.gate));
         let shutdown = Shutdown::new();
         let sessions = watch::Sender::new(0);
         let listen =
             |mode| mail.block_on(listen(change(mode), services.clone(), shutdown.ending(), sessions.clone()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
         let tasks = vec![one, two, three, packing];
-        Self { mail, directory, clear, strict, tls, authority, search, shutdown, tasks, sessions }
+        Self { mail, directory, gate, clear, strict, tls, authority, search, shutdown, tasks, sessions }
     }
 
     /// A client that has read the greeting.

@@ -61,6 +61,11 @@ impl Reply {
         with_status(421, 3, 2, "Shutting down, try again")
     }
 
+    /// 421: an administrator, or a change of what was signed in with, ends the session.
+    pub fn session_ended() -> Self {
+        with_status(421, 7, 0, "This session was ended, sign in again")
+    }
+
     /// 421: nothing came for too long.
     pub fn timeout() -> Self {
         with_status(421, 4, 2, "Time out, closing")

@@ -2,6 +2,7 @@
 
 mod dsn;
 mod elsewhere;
+mod ending;
 mod extensions;
 mod isolation;
 mod judge;

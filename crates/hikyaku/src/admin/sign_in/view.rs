@@ -137,7 +137,7 @@ fn subject(subject: SubjectKey, names: &Names) -> String {
     }
 }
 
-fn called(id: &str, names: &Names) -> String {
+pub(in crate::admin) fn called(id: &str, names: &Names) -> String {
     names.get(id).map_or(id, String::as_str).to_owned()
 }
 
@@ -196,6 +196,6 @@ fn printed_history(lines: &[LineView]) -> String {
 }
 
 /// `JP AS2497`, as far as it is known.
-fn place(country: Option<&String>, network: Option<&String>) -> String {
+pub(in crate::admin) fn place(country: Option<&String>, network: Option<&String>) -> String {
     [country, network].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
 }

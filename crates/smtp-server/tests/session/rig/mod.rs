@@ -10,6 +10,7 @@ use hikyaku_directory::{FieldEdit, Kind as Object};
 use hikyaku_mailstore::{KeyCleaner, MailboxId, Prelude, Quota, Role, account, email, entry, mailbox};
 use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_queue::{Administration, Filter, Item};
+use hikyaku_sign_in::Gate;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::settings::Deadlines;
 use hikyaku_smtp_proto::{Listener as Door, Settings};
@@ -71,6 +72,7 @@ pub(crate) struct Server {
     pub(crate) mail: TestStore,
     /// As the sessions have it.
     pub(crate) directory: TestDirectory,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) mx: SocketAddr,
     /// Behind a proxy on this machine.
     pub(crate) proxied_mx: SocketAddr,
@@ -95,7 +97,7 @@ impl Server {
         let (mut addresses, mut running) = (Vec::new(), Vec::new());
         let ids = rising_ids(&mail);
         let directory = TestDirectory::new(&mail);
-        let refusals = mail.block_on(async {
+        let (refusals, gate) = mail.block_on(async {
             fill(&directory, &setup).await;
             let services = services(&mail, &setup, &directory, ids).await;
             let kinds = [Door::Mx, Door::Mx, Door::Submission, Door::Submissions, Door::Lmtp];
@@ -113,7 +115,7 @@ impl Server {
                 let serve = move |connection| serve(connection, mode.clone(), services.clone());
                 running.push(tokio::spawn(listener.run(shutdown.ending(), serve)));
             }
-            services.refusals
+            (services.refusals, services.gate)
         });
         let [mx, proxied_mx, submission, submissions, lmtp] = addresses[..] else {
             unreachable!("five listeners")
@@ -121,6 +123,7 @@ impl Server {
         Self {
             mail,
             directory,
+            gate,
             mx,
             proxied_mx,
             submission,
