@@ -1,5 +1,7 @@
 //! Part *access*: sign-in decisions besides the hash, with warm caches: a million sources and
-//! ten thousand tenants.
+//! ten thousand tenants; and what refusals cost a whole server.
+
+mod attack;
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -33,6 +35,15 @@ pub(crate) struct Arguments {
     /// Decisions to measure, of each kind.
     #[arg(long, default_value_t = 1_000_000)]
     decisions: u64,
+    /// Sources that are blocked and go on.
+    #[arg(long, default_value_t = 200)]
+    blocked: u16,
+    /// Connections of each of them.
+    #[arg(long, default_value_t = 4)]
+    each: u16,
+    /// How long each kind of attack lasts.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -58,7 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "access: {:.0} refusals per CPU-second (goal 20,000), {refused} of {count} were",
         1.0 / each.as_secs_f64()
     );
-    Ok(())
+    drop(node);
+    attack::run(arguments)
 }
 
 #[derive(Clone, Copy)]

@@ -53,6 +53,11 @@ impl Installation {
         Ok(Self { settings, smtp, imap, addresses })
     }
 
+    /// What a command of the program prints, its server running or not.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+        run(&self.settings, arguments, None)
+    }
+
     pub(crate) fn start(&self) -> anyhow::Result<Hikyaku> {
         let mut command = program(&self.settings, &["serve"])?;
         let mut process = command.stdin(Stdio::null()).spawn()?;

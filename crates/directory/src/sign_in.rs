@@ -219,6 +219,15 @@ impl Directory {
         }
     }
 
+    /// Waits as long as a password that is to be checked waits to begin, so that what is refused
+    /// unseen takes as long, however much there is to do.
+    ///
+    /// # Errors
+    /// [`SignInError::Unavailable`], when a check would meet it.
+    pub async fn password_turn(&self) -> Result<(), SignInError> {
+        self.passwords.turn().await.map_err(|_| SignInError::Unavailable)
+    }
+
     async fn check(&self, hash: &PasswordHash, password: &[u8]) -> Result<PasswordCheck, SignInError> {
         self.passwords.check(hash, password).await.map_err(|error| {
             tracing::warn!(%error, "a password was not checked");

@@ -9,7 +9,7 @@ use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Mode as ImapMode, Start};
 use hikyaku_net::{Listener, Shutdown, TlsAcceptor};
 use hikyaku_sender_auth::dns::{Network as DnsNetwork, Resolver};
-use hikyaku_sign_in::Gate;
+use hikyaku_sign_in::{Atlas, Gate};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Judge, Mode as SmtpMode};
@@ -76,6 +76,8 @@ pub(crate) struct Manner {
     pub(crate) line_ends: LineEnds,
     /// Whom to ask who sent mail that comes in by SMTP; nobody is asked without.
     pub(crate) resolver: Option<ResolverSettings>,
+    /// Where those are who sign in.
+    pub(crate) atlas: Atlas,
 }
 
 impl Manner {
@@ -90,6 +92,7 @@ impl Manner {
             proxies: Vec::new(),
             line_ends: LineEnds::Normalise,
             resolver: None,
+            atlas: Atlas::default(),
         }
     }
 }
@@ -125,7 +128,7 @@ impl Listeners {
                 .with_context(|| format!("cannot listen on {} for lmtp", path.display()))?;
             bound.push((Door::Lmtp, listener));
         }
-        let gate = installation.gate(directory).await?;
+        let gate = installation.gate(directory, manner.atlas.clone()).await?;
         let smtp = installation.smtp(
             Arc::clone(directory),
             Arc::clone(&gate),

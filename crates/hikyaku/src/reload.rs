@@ -1,10 +1,12 @@
-//! Certificates are read again: when the process gets SIGHUP, and when the files change.
+//! Certificates and databases of places are read again: when the process gets SIGHUP, and when
+//! the files change.
 //!
-//! Invariant: what cannot be used changes nothing; the certificates in use stay until there
-//! are better ones.
+//! Invariant: what cannot be used changes nothing; what is in use stays until there is better.
 //!
-//! The files are compared by what is in them: ACME clients exchange links, copy with old
-//! times, and write the chain before the key.
+//! Those of certificates are compared by what is in them: ACME clients exchange links, copy with
+//! old times, and write the chain before the key.
+
+mod places;
 
 use std::time::Duration;
 
@@ -15,9 +17,21 @@ use crate::settings::certificates::{self, Content, LoadError, Loaded, Pair};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
+pub(crate) use places::FreshPlaces;
+
+/// Files that are read again.
+pub(crate) trait Files: Send {
+    /// What they are, in the plural.
+    fn name(&self) -> &'static str;
+
+    /// Reads the files, and uses what is in them if it is new and good. `is_asked`: somebody
+    /// wants to know, even if it was told before.
+    fn look(&mut self, is_asked: bool) -> Outcome;
+}
+
 /// The certificates of an acceptor and the files that they came from.
 #[derive(Debug)]
-pub(crate) struct Fresh {
+pub(crate) struct FreshCertificates {
     acceptor: TlsAcceptor,
     pairs: Vec<Pair>,
     used: Vec<Content>,
@@ -30,13 +44,13 @@ pub(crate) struct Fresh {
 pub(crate) enum Outcome {
     /// They are as they were.
     Unchanged,
-    /// The next handshake has what is in them.
+    /// What is in them is used from now on.
     Exchanged,
     /// They changed and cannot be used.
     Kept(String),
 }
 
-impl Fresh {
+impl FreshCertificates {
     /// `loaded` is what `acceptor` uses.
     pub(crate) fn new(acceptor: TlsAcceptor, loaded: &[Loaded]) -> Self {
         let pairs = loaded.iter().map(|loaded| loaded.pair.clone()).collect();
@@ -44,9 +58,23 @@ impl Fresh {
         Self { acceptor, pairs, used, refused: None }
     }
 
-    /// Reads the files, and uses what is in them if it is new and good. `is_asked`: somebody
-    /// wants to know, even if it was told before.
-    pub(crate) fn look(&mut self, is_asked: bool) -> Outcome {
+    fn exchange(&self, read: &[Content]) -> anyhow::Result<()> {
+        let pairs = self.pairs.iter().zip(read.iter().cloned());
+        let loaded: Vec<Loaded> =
+            pairs.map(|(pair, content)| pair.load(content)).collect::<Result<_, _>>()?;
+        if let Some(certificates) = certificates::by_name(&loaded)? {
+            self.acceptor.exchange(certificates);
+        }
+        Ok(())
+    }
+}
+
+impl Files for FreshCertificates {
+    fn name(&self) -> &'static str {
+        "certificates"
+    }
+
+    fn look(&mut self, is_asked: bool) -> Outcome {
         let read: Result<Vec<Content>, LoadError> = self.pairs.iter().map(Pair::read).collect();
         let read = match read {
             Ok(read) if read == self.used => return Outcome::Unchanged,
@@ -65,16 +93,6 @@ impl Fresh {
             }
         }
     }
-
-    fn exchange(&self, read: &[Content]) -> anyhow::Result<()> {
-        let pairs = self.pairs.iter().zip(read.iter().cloned());
-        let loaded: Vec<Loaded> =
-            pairs.map(|(pair, content)| pair.load(content)).collect::<Result<_, _>>()?;
-        if let Some(certificates) = certificates::by_name(&loaded)? {
-            self.acceptor.exchange(certificates);
-        }
-        Ok(())
-    }
 }
 
 /// SIGHUP, from now on: without this it would end the process.
@@ -83,30 +101,31 @@ pub(crate) fn hangup() -> std::io::Result<Signal> {
 }
 
 /// Runs until it is dropped.
-pub(crate) async fn keep_fresh(mut fresh: Option<Fresh>, mut hangup: Signal) {
+pub(crate) async fn keep_fresh(mut all: Vec<Box<dyn Files>>, mut hangup: Signal) {
     loop {
         let is_asked = tokio::select! {
             _ = hangup.recv() => true,
             () = tokio::time::sleep(INTERVAL) => false,
         };
-        let Some(mut moved) = fresh.take() else {
-            if is_asked {
-                tracing::info!("there are no certificates to read again");
-            }
-            continue;
-        };
-        // Files may lie on a disk that is slow just now.
-        let looked = tokio::task::spawn_blocking(move || (moved.look(is_asked), moved)).await;
-        let Ok((outcome, moved)) = looked else { return };
-        fresh = Some(moved);
-        match outcome {
-            Outcome::Unchanged if !is_asked => {}
-            Outcome::Unchanged => tracing::info!("the certificates have not changed"),
-            Outcome::Exchanged => tracing::info!("the certificates were read again"),
-            Outcome::Kept(error) => {
-                tracing::error!(error, "new certificates cannot be used, the old ones stay");
-            }
+        if is_asked && all.is_empty() {
+            tracing::info!("there is nothing to read again");
         }
+        // Files may lie on a disk that is slow just now.
+        let look = move || {
+            all.iter_mut().for_each(|files| tell(files.name(), files.look(is_asked), is_asked));
+            all
+        };
+        let Ok(looked) = tokio::task::spawn_blocking(look).await else { return };
+        all = looked;
+    }
+}
+
+fn tell(name: &str, outcome: Outcome, is_asked: bool) {
+    match outcome {
+        Outcome::Unchanged if !is_asked => {}
+        Outcome::Unchanged => tracing::info!("the {name} have not changed"),
+        Outcome::Exchanged => tracing::info!("the {name} were read again"),
+        Outcome::Kept(error) => tracing::error!(error, "new {name} cannot be used, the old ones stay"),
     }
 }
 
@@ -132,7 +151,7 @@ mod tests {
         write(&pair, &made());
         let loaded = [pair.load(pair.read().unwrap()).unwrap()];
         let acceptor = TlsAcceptor::new(certificates::by_name(&loaded).unwrap().unwrap()).unwrap();
-        let mut fresh = Fresh::new(acceptor, &loaded);
+        let mut fresh = FreshCertificates::new(acceptor, &loaded);
         let first = fresh.used.clone();
         assert_eq!(fresh.look(true), Outcome::Unchanged);
 

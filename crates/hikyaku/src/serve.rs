@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use hikyaku_net::TlsAcceptor;
+use hikyaku_sign_in::Atlas;
 use hikyaku_telemetry::Metrics;
 
 use crate::listen::{Listeners, Manner};
-use crate::reload::{self, Fresh};
+use crate::reload::{self, Files, FreshCertificates, FreshPlaces};
 use crate::services::Installation;
 use crate::settings::{self, certificates};
 
@@ -28,7 +29,14 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     )?;
     let directory = installation.directory(settings.passwords_at_once, settings.breached)?;
     let tls = certificates::by_name(&settings.certificates)?.map(TlsAcceptor::new).transpose()?;
-    let fresh = tls.clone().map(|acceptor| Fresh::new(acceptor, &settings.certificates));
+    let mut fresh: Vec<Box<dyn Files>> = Vec::new();
+    if let Some(acceptor) = tls.clone() {
+        fresh.push(Box::new(FreshCertificates::new(acceptor, &settings.certificates)));
+    }
+    let atlas = Atlas::new(settings.places);
+    if let Some(files) = settings.place_files {
+        fresh.push(Box::new(FreshPlaces::new(atlas.clone(), files)));
+    }
     let manner = Manner {
         tls,
         plain_sign_in_without_tls: settings.plain_sign_in_without_tls,
@@ -38,6 +46,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         bounds: settings.bounds,
         host_name: settings.host_name,
         resolver: Some(settings.resolver),
+        atlas,
     };
     runtime.block_on(async {
         let hangup = reload::hangup()?;

@@ -8,7 +8,7 @@ use hikyaku_imap_server::{Bounds, Packer, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
-use hikyaku_sign_in::Gate;
+use hikyaku_sign_in::{Atlas, Gate};
 use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
@@ -120,11 +120,15 @@ impl Installation {
         }))
     }
 
-    /// Who may sign in to what the directory knows.
-    pub(crate) async fn gate(&self, directory: &Arc<Directory>) -> Result<Arc<Gate>, StoreError> {
+    /// Who may sign in to what the directory knows, from places that `atlas` has.
+    pub(crate) async fn gate(
+        &self,
+        directory: &Arc<Directory>,
+        atlas: Atlas,
+    ) -> Result<Arc<Gate>, StoreError> {
         let (store, directory, ids) = (Arc::clone(&self.store), Arc::clone(directory), Arc::clone(&self.ids));
         let gate = Gate::open(store, directory, ids, Arc::new(SystemClock), &SystemRandom, this_node());
-        gate.await.map(Arc::new)
+        Ok(Arc::new(gate.await?.with_places(atlas)))
     }
 
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be

@@ -17,6 +17,7 @@ mod findings;
 mod kind;
 mod listeners;
 mod page;
+pub(crate) mod places;
 mod program;
 mod section;
 mod surroundings;

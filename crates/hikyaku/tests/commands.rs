@@ -298,9 +298,9 @@ fn a_server_serves_what_its_file_says() {
     assert!(header.contains("Authentication-Results: mx.example;") && header.contains("dmarc=temperror"));
     assert!(say(&mut reader, "c FETCH 1 BODY[TEXT]\r\n", "c OK").contains("hi\r\n"));
 
-    // SIGHUP reads certificates again; this server has none, and goes on.
+    // SIGHUP reads files again; this server has nothing, and goes on.
     server.signal("-HUP");
-    server.wait_for("no certificates to read again");
+    server.wait_for("nothing to read again");
     let rest = server.stop();
     assert!(!rest.contains("secret of") && !rest.contains(&app), "{rest}");
     assert!(!data.join("admin.sock").exists(), "the socket goes with the server");

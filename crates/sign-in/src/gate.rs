@@ -7,7 +7,6 @@ use hikyaku_access::event::What;
 use hikyaku_access::facts::{AccountFacts, Attempt, Credential, Service, Subject};
 use hikyaku_access::guard::{self, Admission, Changes, Decision, Outcome, Settings};
 use hikyaku_access::history::{self, Client};
-use hikyaku_access::place::Place;
 use hikyaku_access::policy::{Limits, Note};
 use hikyaku_access::rule::{Allow, Level, Origin};
 use hikyaku_access::{Capacity, Cluster, State};
@@ -16,6 +15,7 @@ use hikyaku_store::{Store, StoreError};
 use hikyaku_types::{Clock, NodeId, Random, RisingIds};
 use tokio::time::{Instant, sleep_until};
 
+use crate::atlas::Atlas;
 use crate::key::Key;
 use crate::line::{Learned, Line};
 use crate::pending::Pending;
@@ -47,6 +47,7 @@ pub struct Gate {
     pub(crate) directory: Arc<Directory>,
     pub(crate) ids: Arc<RisingIds>,
     key: Key,
+    pub(crate) atlas: Atlas,
     state: Mutex<State>,
     permits: Permits,
     pub(crate) made: Made,
@@ -83,6 +84,7 @@ impl Gate {
             directory,
             ids,
             key,
+            atlas: Atlas::default(),
             state: Mutex::new(state),
             permits: Permits::default(),
             made: Made::default(),
@@ -91,6 +93,12 @@ impl Gate {
         };
         gate.remember().await?;
         Ok(gate)
+    }
+
+    /// The same, and it asks where sources are.
+    #[must_use]
+    pub fn with_places(self, atlas: Atlas) -> Self {
+        Self { atlas, ..self }
     }
 
     /// Lets somebody in, or says no when it is time to.
@@ -127,7 +135,7 @@ impl Gate {
             now,
             service: offer.service,
             ip: offer.source,
-            place: Place::default(),
+            place: self.atlas.place(offer.source),
             subject: self.subject(&claim, offer.name),
             credential: match &sources {
                 Some(allow) => Credential::LongSecret { allow },
@@ -154,7 +162,10 @@ impl Gate {
                 let answer = check.await;
                 (outcome(&answer), answer)
             }
-            Decision::Challenge(_) | Decision::Refuse(_) => (Outcome::NotChecked, Err(SignInError::Refused)),
+            Decision::Challenge(_) | Decision::Refuse(_) => {
+                let turn = self.directory.password_turn().await;
+                (Outcome::NotChecked, turn.and(Err(SignInError::Refused)))
+            }
         };
         let changes = self.after(attempt, &admission, outcome, &settings);
         self.note(attempt, &admission, outcome, &changes, client).await;

@@ -24,6 +24,7 @@
 //! Known weakness: while so many passwords are checked at once that a hash waits for longer
 //! than the timer, a failure that was checked is answered later than one that was not.
 
+mod atlas;
 mod blocks;
 mod gate;
 mod history;
@@ -40,6 +41,7 @@ mod word;
 
 use hikyaku_types::{Actor, Service};
 
+pub use atlas::Atlas;
 pub use gate::{Gate, Offer};
 pub use history::Wanted;
 pub use lifts::Lift;

@@ -9,7 +9,6 @@
 use std::net::IpAddr;
 
 use hikyaku_access::facts::{Attempt, Credential, Service};
-use hikyaku_access::place::Place;
 use hikyaku_directory::scram;
 use hikyaku_directory::{self as directory, ScramExchange, ScramProven, SignInError};
 
@@ -70,7 +69,7 @@ impl Gate {
             now: self.clock.now(),
             service: caller.service,
             ip: caller.source,
-            place: Place::default(),
+            place: self.atlas.place(caller.source),
             subject: self.subject(&claim, exchange.name()),
             credential: Credential::LongSecret { allow: &[] },
         };

@@ -6,11 +6,12 @@ use std::time::Duration;
 use hikyaku_access::block::Block;
 use hikyaku_access::facts::Service;
 use hikyaku_access::history::{Proof, Verdict};
+use hikyaku_access::place::Places;
 use hikyaku_access::reason::Reason;
 use hikyaku_directory::{Action, Answer, FieldEdit, Kind, Named, Request, SignInError, Verb, scram};
-use hikyaku_sign_in::{Caller, Gate, Offer, Wanted};
+use hikyaku_sign_in::{Atlas, Caller, Gate, Offer, Wanted};
 use hikyaku_store::AccountHome;
-use hikyaku_testkit::{ScramClient, TestDirectory, TestStore, both_engines, gate, set};
+use hikyaku_testkit::{ScramClient, TestDirectory, TestStore, both_engines, gate, mmdb, set};
 use hikyaku_types::{AccountId, Actor, TenantId, Timestamp};
 use tokio::runtime::Runtime;
 
@@ -25,6 +26,7 @@ both_engines! {
     a_tenant_sets_its_own_numbers
     an_exempt_network_is_let_in_at_once
     what_is_old_is_forgotten
+    history_says_from_where
 }
 
 const OFFICE: &str = "192.0.2.10";
@@ -364,6 +366,33 @@ fn what_is_old_is_forgotten(mail: TestStore) {
     rig.runtime.block_on(gate.expire()).unwrap();
     assert_eq!(rig.runtime.block_on(gate.lifts(None, 100)).unwrap(), []);
     assert_eq!(rig.history(&gate), []);
+}
+
+fn history_says_from_where(mail: TestStore) {
+    let rig = Rig::new(mail);
+    let places = |country| {
+        let place = mmdb::Value::Map(vec![
+            ("country_code", mmdb::Value::Text(country)),
+            ("asn", mmdb::Value::Number(64_500)),
+        ]);
+        let mut places = Places::none();
+        places.add(mmdb::write(mmdb::Family::V4, &[("192.0.2.0/24", place)])).unwrap();
+        places
+    };
+    let atlas = Atlas::new(places("JP"));
+    let gate = Arc::into_inner(rig.gate()).unwrap().with_places(atlas.clone());
+    assert!(rig.lets_in(&gate, "ann@example.org", "secret", OFFICE));
+    assert!(!rig.lets_in(&gate, "nobody@example.org", "secret", OFFICE));
+    assert!(!rig.scram(&gate, "ann@example.org", "wrong", OFFICE).0);
+    assert!(rig.lets_in(&gate, "ann@example.org", "secret", ELSEWHERE));
+    atlas.exchange(places("PT"));
+    assert!(!rig.lets_in(&gate, "ann@example.org", "wrong", OFFICE));
+    let since = Timestamp::from_secs(0);
+    let lines = rig.runtime.block_on(gate.history(Wanted::All, since, None, 500)).unwrap();
+    let told: Vec<String> = lines.iter().rev().map(|line| format!("{:?}", line.record.place)).collect();
+    let place = |country| format!("Place {{ country: Some({country}), asn: Some(AS64500), position: None }}");
+    let unknown = "Place { country: None, asn: None, position: None }".to_owned();
+    assert_eq!(told, [place("JP"), place("JP"), place("JP"), unknown, place("PT")]);
 }
 
 /// A forgotten telephone, as an administrator is told of it.

@@ -10,7 +10,8 @@
 //! how many one source has under way.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use hikyaku_types::Random;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -54,6 +55,8 @@ pub struct Passwords {
     running: Arc<Semaphore>,
     /// Those that run and those that wait.
     admitted: Arc<Semaphore>,
+    /// Microseconds that a hash takes, of late.
+    takes: Arc<AtomicU64>,
     metrics: Metrics,
 }
 
@@ -71,6 +74,7 @@ impl Passwords {
         Self {
             running: Arc::new(Semaphore::new(at_once)),
             admitted: Arc::new(Semaphore::new(admitted)),
+            takes: Arc::default(),
             metrics: Metrics::default(),
         }
     }
@@ -109,6 +113,21 @@ impl Passwords {
         Ok(self.run(move || PasswordHash::with_salt(&password, &salt)).await??)
     }
 
+    /// Waits about as long as a check that is asked for now would take, and takes nobody's
+    /// place: what is refused unseen is not answered sooner than what is checked, however much
+    /// there is to do.
+    ///
+    /// # Errors
+    /// [`PasswordsUnavailable`], when a check would meet it.
+    pub async fn turn(&self) -> Result<(), PasswordsUnavailable> {
+        if self.admitted.available_permits() == 0 {
+            return Err(PasswordsUnavailable::Busy);
+        }
+        self.running.acquire().await.map(drop).map_err(|_| PasswordsUnavailable::Failed)?;
+        tokio::time::sleep(Duration::from_micros(self.takes.load(Ordering::Relaxed))).await;
+        Ok(())
+    }
+
     /// Runs `compute` where it may block. Once begun it holds its place to the end, even if
     /// nobody waits for its answer any more.
     async fn run<T: Send + 'static>(
@@ -121,12 +140,13 @@ impl Passwords {
         })?;
         let permit =
             Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordsUnavailable::Failed)?;
-        let seconds = self.metrics.seconds.clone();
+        let (seconds, takes, begun) = (self.metrics.seconds.clone(), Arc::clone(&self.takes), Instant::now());
         let task = tokio::task::spawn_blocking(move || {
             let _held: [OwnedSemaphorePermit; 2] = [place, permit];
-            let begun = Instant::now();
             let result = compute();
-            seconds.observe(begun.elapsed().as_secs_f64());
+            let took = begun.elapsed();
+            seconds.observe(took.as_secs_f64());
+            note(&takes, took);
             result
         });
         task.await.map_err(|error| {
@@ -134,6 +154,15 @@ impl Passwords {
             PasswordsUnavailable::Failed
         })
     }
+}
+
+/// Makes what hashes take follow the last dozen of them. Two at once may lose one.
+fn note(takes: &AtomicU64, took: Duration) {
+    const OF: u64 = 12;
+    let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / OF);
+    let before = takes.load(Ordering::Relaxed);
+    let mean = if before == 0 { took } else { before - before / OF + took / OF };
+    takes.store(mean, Ordering::Relaxed);
 }
 
 #[derive(Debug, Clone)]
@@ -166,7 +195,7 @@ mod tests {
     use std::sync::mpsc;
 
     fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
     #[test]
@@ -212,6 +241,43 @@ mod tests {
             assert_eq!(running.await, Ok(Ok(())));
             assert_eq!(pool.admitted.available_permits(), 2);
         });
+    }
+
+    #[test]
+    fn a_turn_comes_when_a_check_would_begin() {
+        run(async {
+            let pool = Passwords::with_queue(1, 1);
+            pool.turn().await.unwrap();
+            let (go, wait) = mpsc::channel::<()>();
+            let mut running = Box::pin(pool.run(move || wait.recv()));
+            let mut turn = Box::pin(pool.turn());
+            std::future::poll_fn(|context| {
+                assert!(running.as_mut().poll(context).is_pending());
+                assert!(turn.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            let mut check = Box::pin(pool.run(|| ()));
+            let refused = std::future::poll_fn(|context| {
+                assert!(check.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(pool.turn())
+            });
+            assert_eq!(refused.await.await, Err(PasswordsUnavailable::Busy));
+            go.send(()).unwrap();
+            let (first, turn, check) = tokio::join!(running, turn, check);
+            assert_eq!((first, turn, check), (Ok(Ok(())), Ok(()), Ok(())));
+        });
+    }
+
+    #[test]
+    fn what_hashes_take_is_followed() {
+        let takes = AtomicU64::new(0);
+        note(&takes, Duration::from_millis(12));
+        assert_eq!(takes.load(Ordering::Relaxed), 12_000);
+        for _ in 0..100 {
+            note(&takes, Duration::from_millis(24));
+        }
+        assert!((23_800..=24_000).contains(&takes.load(Ordering::Relaxed)), "{takes:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use hikyaku_directory::{Answer, Request};
+use hikyaku_sign_in::Atlas;
 use hikyaku_store::{DataLock, LockError, Options};
 use hikyaku_telemetry::Metrics;
 use tokio::runtime::Runtime;
@@ -140,7 +141,7 @@ impl Direct {
         let Self { desk, installation, runtime, who } = self;
         runtime.block_on(async {
             if desk.gate.is_none() && matches!(ask, Ask::SignIn(_)) {
-                let gate = installation.gate(&desk.directory).await;
+                let gate = installation.gate(&desk.directory, Atlas::default()).await;
                 desk.gate = Some(gate.map_err(|error| Refusal::failed(&error))?);
             }
             Ok(desk.answer(who, ask).await)

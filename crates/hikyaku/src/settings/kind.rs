@@ -148,6 +148,20 @@ impl Kind for PathBuf {
     }
 }
 
+/// One path, or several.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Paths(pub(crate) Vec<PathBuf>);
+
+impl Kind for Paths {
+    const NAME: &'static str = "a path from the root, or a list of them";
+    const EXAMPLE: &'static str =
+        "[\"/var/lib/GeoIP/GeoLite2-City.mmdb\", \"/var/lib/GeoIP/GeoLite2-ASN.mmdb\"]";
+
+    fn read(value: &Value<'_>) -> Result<Self, Wrong> {
+        list(value).map(Self)
+    }
+}
+
 impl Kind for Domain {
     const NAME: &'static str = "a domain name";
     const EXAMPLE: &'static str = "\"mx.example.org\"";

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hikyaku_access::place::Places;
 use hikyaku_directory::BreachedPasswords;
 use hikyaku_net::Limits;
 use hikyaku_sender_auth::TIME;
@@ -21,11 +22,12 @@ use hikyaku_types::{Domain, Network, Timestamp};
 
 use super::certificates::{self, Loaded, Pair};
 use super::findings::Findings;
-use super::kind::{BareLineEnds, Bytes, Dnssec, LogFormat, LogLevel, Networks, Secret};
+use super::kind::{BareLineEnds, Bytes, Dnssec, LogFormat, LogLevel, Networks, Paths, Secret};
 use super::listeners::listeners;
+use super::places::PlaceFiles;
 use super::section::{Given, Needed};
 use super::written::{
-    Certificate, Connections, Database, Imap, Log, Passwords, Resolver, Smtp, SmtpTimeouts, Written,
+    self, Certificate, Connections, Database, Imap, Log, Passwords, Resolver, Smtp, SmtpTimeouts, Written,
 };
 use crate::bounds::{Bounds, ImapBounds};
 use crate::listen::Door;
@@ -51,6 +53,9 @@ pub(crate) struct Settings {
     pub(crate) passwords_at_once: usize,
     /// Passwords that nobody may choose.
     pub(crate) breached: Option<BreachedPasswords>,
+    /// Where sources are, as these files say.
+    pub(crate) places: Places,
+    pub(crate) place_files: Option<PlaceFiles>,
 }
 
 /// How to log.
@@ -91,6 +96,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         imap,
         resolver,
         passwords: Passwords { at_once, breached },
+        places: written::Places { files },
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);
@@ -107,6 +113,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
     };
     let listen = listeners(&listen, has_certificate, findings);
     let breached = breached_passwords(breached, findings);
+    let (place_files, places) = places(files, findings).unzip();
     let Connections { most, most_each, drain } = connections;
     let bounds = Bounds {
         connections: Limits {
@@ -141,6 +148,8 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         resolver,
         passwords_at_once: at_once.value,
         breached,
+        places: places.unwrap_or_default(),
+        place_files,
     })
 }
 
@@ -154,6 +163,18 @@ fn breached_passwords(
         Err(error) => {
             let what = format!("{}: {error}", file.display());
             findings.mistake(&span, "passwords.breached", what, error.remedy());
+            None
+        }
+    }
+}
+
+fn places(files: Option<Given<Paths>>, findings: &mut Findings<'_>) -> Option<(PlaceFiles, Places)> {
+    let Given { value: Paths(paths), span } = files?;
+    let files = PlaceFiles(paths);
+    match files.read() {
+        Ok(places) => Some((files, places)),
+        Err(error) => {
+            findings.mistake(&span, "places.files", error.to_string(), error.remedy());
             None
         }
     }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use hikyaku_sender_auth::dns;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_store::{Location, Options};
+use hikyaku_testkit::mmdb;
 use hikyaku_types::Timestamp;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
+use super::places::PlaceFiles;
 use super::section::{Description, Section, Shape};
 use super::written::Written;
 use super::{Finding, Findings, ResolverSettings, Settings, Surroundings, read};
@@ -458,6 +460,34 @@ fn the_unit_and_the_example_agree() {
     let served = Surroundings { open_files: limit.parse().unwrap(), ..CALM };
     let (_, found) = look(&example(folder.path()), &served);
     assert!(!found.concat().contains("file descriptors"), "{found:#?}");
+}
+
+#[test]
+fn files_of_places_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("places.mmdb");
+    let setting = format!("[places]\nfiles = '{}'", file.display());
+    let shown = file.display();
+    check(
+        &setting,
+        &[&format!(
+            "5:9: mistake: places.files: cannot read {shown}: No such file or directory (os error 2): \
+             write the path of a file that the server's user can read, or remove it"
+        )],
+    );
+    std::fs::write(&file, "hello").unwrap();
+    let (_, found) = look(&format!("{RIGHT}{setting}"), &CALM);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert!(found.contains(&format!("places.files: {shown}: this is no database of places")), "{found}");
+    assert!(found.ends_with("fetch it again from whoever publishes it, or remove it"), "{found}");
+
+    let networks = [("192.0.2.0/24", mmdb::Value::Map(vec![("asn", mmdb::Value::Number(64_500))]))];
+    std::fs::write(&file, mmdb::write(mmdb::Family::V4, &networks)).unwrap();
+    let settings = right(&setting);
+    assert_eq!(settings.place_files, Some(PlaceFiles(vec![file])));
+    let place = settings.places.of("192.0.2.1".parse().unwrap());
+    assert_eq!(place.asn.map(|asn| asn.to_string()).as_deref(), Some("AS64500"));
+    assert!(right("").place_files.is_none());
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use hikyaku_types::Domain;
 
-use super::kind::{Addresses, BareLineEnds, Bytes, Dnssec, Domains, LogFormat, LogLevel, Networks, Secret};
+use super::kind::{
+    Addresses, BareLineEnds, Bytes, Dnssec, Domains, LogFormat, LogLevel, Networks, Paths, Secret,
+};
 use super::section::{Given, Needed, section};
 use crate::listen::Door;
 
@@ -34,6 +36,7 @@ section! {
         imap: Imap;
         resolver: Resolver;
         passwords: Passwords;
+        places: Places;
     }
 }
 
@@ -261,5 +264,16 @@ section! {
         /// downloader of Have I Been Pwned writes as one file, ordered by hash (SHA-1). It is
         /// read on this machine only. Without it, a small list that is built in counts alone.
         breached: Option<Given<PathBuf>>;
+    }
+}
+
+section! {
+    /// Where those are who sign in: country and network, for the history and for rules that name
+    /// them (see access.md). Without it nothing of that is known.
+    struct Places {
+        /// Files in the format of MaxMind DB (`.mmdb`) with countries, positions or numbers of
+        /// networks, from whoever publishes them; all are asked, the first that knows a thing
+        /// says it. They are kept in memory, and read again as certificates are.
+        files: Option<Given<Paths>>;
     }
 }

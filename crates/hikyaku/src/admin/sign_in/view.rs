@@ -42,6 +42,10 @@ pub(in crate::admin) struct LineView {
     account: String,
     service: String,
     ip: String,
+    /// `JP`, if it is known.
+    country: Option<String>,
+    /// `AS2497`, if it is known.
+    network: Option<String>,
     client: String,
     result: String,
     reason: Option<String>,
@@ -96,6 +100,8 @@ impl LineView {
             account: subject(record.subject, names),
             service: record.service.name().to_owned(),
             ip: record.ip.to_string(),
+            country: record.place.country.map(|country| country.to_string()),
+            network: record.place.asn.map(|asn| asn.to_string()),
             client: record.client.as_str().to_owned(),
             result: line.result().to_owned(),
             reason: record.reason.map(|reason| reason.code().to_owned()),
@@ -182,8 +188,14 @@ fn printed_history(lines: &[LineView]) -> String {
         let reason = one.reason.clone().unwrap_or_default();
         let (at, times) = (time(&one.at), one.times.to_string());
         let [account, service, ip] = [&one.account, &one.service, &one.ip].map(Clone::clone);
-        vec![at, account, service, ip, times, one.result.clone(), reason, one.client.clone()]
+        let place = place(one.country.as_ref(), one.network.as_ref());
+        vec![at, account, service, ip, place, times, one.result.clone(), reason, one.client.clone()]
     };
     let rows: Vec<_> = lines.iter().map(row).collect();
-    table(&["time", "account", "service", "source", "times", "result", "reason", "client"], &rows)
+    table(&["time", "account", "service", "source", "place", "times", "result", "reason", "client"], &rows)
+}
+
+/// `JP AS2497`, as far as it is known.
+fn place(country: Option<&String>, network: Option<&String>) -> String {
+    [country, network].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
 }
