@@ -72,6 +72,8 @@ pub struct AccountFacts {
     pub forward_to: Vec<Address>,
     /// Does its own mailbox get mail that is sent on?
     pub keep_copy: bool,
+    /// Does mail to its name with a tag go into the mailbox called like the tag?
+    pub tag_mailbox: bool,
 }
 
 /// What an address leads to.
@@ -218,6 +220,7 @@ fn account_facts(id: i64, data: &str) -> Result<AccountFacts, StoreError> {
         quota: fields.quota.0,
         forward_to: plain(fields.forward_to),
         keep_copy: fields.keep_copy,
+        tag_mailbox: fields.tag_mailbox,
     })
 }
 

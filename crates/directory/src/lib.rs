@@ -61,7 +61,7 @@ pub use kind::tenant::Tenant;
 pub use log::{AuditLine, LOOK_BACK};
 pub use object::{Filter, Object, State};
 pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
-pub use resolve::{Account, MOST_RECIPIENTS, Recipients, Resolution};
+pub use resolve::{Account, MOST_RECIPIENTS, Receiver, Recipients, Resolution};
 pub use rights::{Standing, Verb};
 pub use schema::SCHEMA;
 pub use scram_sign_in::{ScramExchange, ScramProven};

@@ -67,10 +67,26 @@ impl Account {
 pub struct Recipients {
     /// Whose address it is.
     pub tenant: Arc<TenantFacts>,
-    /// Into these mailboxes, each once.
-    pub accounts: Vec<Arc<Account>>,
+    /// To these accounts, each once.
+    pub accounts: Vec<Receiver>,
     /// On to these addresses, which are not the tenant's.
     pub forwards: Vec<Address>,
+}
+
+/// An account that an address leads to.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// The account.
+    pub account: Arc<Account>,
+    /// The tag of the address that led to it, where its owner chose that mail goes into the
+    /// mailbox of that name.
+    pub tag: Option<String>,
+}
+
+impl Receiver {
+    fn new(facts: &Arc<AccountFacts>, tenant: &Arc<TenantFacts>, tag: Option<String>) -> Self {
+        Self { account: Arc::new(Account::new(facts, tenant)), tag: tag.filter(|_| facts.tag_mailbox) }
+    }
 }
 
 /// What an address is to us.
@@ -91,6 +107,8 @@ enum Found {
     Lead {
         lead: Arc<Lead>,
         tenant: Arc<TenantFacts>,
+        /// What had to be taken off the name to find it.
+        tag: Option<String>,
     },
     /// Nobody has it, but the domain has somebody for such mail.
     CatchAll {
@@ -108,8 +126,8 @@ impl Directory {
     /// # Errors
     /// [`StoreError`]: it cannot be told now.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, StoreError> {
-        let (lead, tenant) = match self.find(address).await? {
-            Found::Lead { lead, tenant } => (lead, tenant),
+        let (lead, tenant, tag) = match self.find(address).await? {
+            Found::Lead { lead, tenant, tag } => (lead, tenant, tag),
             Found::CatchAll { to, tenant } => return self.follow(vec![to], &tenant).await,
             Found::Suspended => return Ok(Resolution::Suspended),
             Found::NoMailbox => return Ok(Resolution::NoMailbox),
@@ -117,7 +135,7 @@ impl Directory {
         };
         match &lead.to {
             LeadsTo::Account(facts) if facts.forward_to.is_empty() => {
-                let accounts = vec![Arc::new(Account::new(facts, &tenant))];
+                let accounts = vec![Receiver::new(facts, &tenant, tag)];
                 Ok(Resolution::Recipients(Recipients { tenant, accounts, forwards: Vec::new() }))
             }
             LeadsTo::Account(_) => self.follow(vec![address.clone()], &tenant).await,
@@ -138,11 +156,11 @@ impl Directory {
                 continue;
             }
             match self.find(&address).await? {
-                Found::Lead { lead, tenant: of } if of.id == tenant.id => match &lead.to {
+                Found::Lead { lead, tenant: of, tag } if of.id == tenant.id => match &lead.to {
                     LeadsTo::Account(facts) => {
                         let is_new = seen_accounts.insert(facts.id);
                         if is_new && (facts.keep_copy || facts.forward_to.is_empty()) {
-                            recipients.accounts.push(Arc::new(Account::new(facts, tenant)));
+                            recipients.accounts.push(Receiver::new(facts, tenant, tag));
                         }
                         waiting.extend(facts.forward_to.iter().filter(|_| is_new).cloned());
                     }
@@ -215,12 +233,12 @@ impl Directory {
     /// # Errors
     /// [`StoreError`]: it cannot be told now.
     pub async fn owns(&self, account: &Account, address: &Address) -> Result<bool, StoreError> {
-        let Found::Lead { lead, tenant } = self.find(address).await? else { return Ok(false) };
+        let Found::Lead { lead, tenant, .. } = self.find(address).await? else { return Ok(false) };
         match &lead.to {
             LeadsTo::Account(facts) => Ok(facts.id == account.home.account),
             LeadsTo::Others(targets) => {
                 let [only] = targets.as_slice() else { return Ok(false) };
-                let Found::Lead { lead, tenant: of } = self.find(only).await? else { return Ok(false) };
+                let Found::Lead { lead, tenant: of, .. } = self.find(only).await? else { return Ok(false) };
                 let is_it = matches!(&lead.to, LeadsTo::Account(facts) if facts.id == account.home.account);
                 Ok(is_it && tenant.id == of.id)
             }
@@ -253,11 +271,11 @@ impl Directory {
             State::Deleted => return Ok(Found::NoMailbox),
         }
         let tagged = domain.tag_separator.and_then(|separator| without_tag(&address, separator));
-        for address in std::iter::once(address).chain(tagged) {
+        for (address, tag) in std::iter::once((address, None)).chain(tagged) {
             let lead = self.lead(&address.key()).await?;
             match lead.filter(|lead| lead.state != State::Deleted && lead.tenant == tenant.id) {
                 Some(lead) if lead.state == State::Suspended => return Ok(Found::Suspended),
-                Some(lead) => return Ok(Found::Lead { lead, tenant }),
+                Some(lead) => return Ok(Found::Lead { lead, tenant, tag }),
                 None => {}
             }
         }
@@ -332,8 +350,9 @@ fn with_state(domain: &DomainFacts, state: State) -> Arc<DomainFacts> {
     })
 }
 
-fn without_tag(address: &Address, separator: char) -> Option<Address> {
-    let (name, _) = address.local_part.as_str().split_once(separator)?;
+/// The address that is left, and the tag.
+fn without_tag(address: &Address, separator: char) -> Option<(Address, Option<String>)> {
+    let (name, tag) = address.local_part.as_str().split_once(separator)?;
     let local_part = LocalPart::from_unquoted(name).ok()?;
-    Some(Address { local_part, domain: address.domain.clone() })
+    Some((Address { local_part, domain: address.domain.clone() }, Some(tag.to_owned())))
 }

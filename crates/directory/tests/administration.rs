@@ -107,7 +107,10 @@ impl Rig {
         let address = address.parse().unwrap();
         match self.mail.block_on(self.test.directory.resolve(&address)).unwrap() {
             Resolution::Recipients(recipients) => {
-                let accounts = recipients.accounts.iter().map(|account| account.address().to_string());
+                let accounts = recipients.accounts.iter().map(|one| {
+                    let tag = one.tag.iter().map(|tag| format!("[{tag}]"));
+                    one.account.address().to_string() + &tag.collect::<String>()
+                });
                 let forwards = recipients.forwards.iter().map(|address| format!(">{address}"));
                 let mut all: Vec<String> = accounts.chain(forwards).collect();
                 all.sort();
@@ -171,7 +174,8 @@ fn a_new_operator_sets_up_a_customer(mail: TestStore) {
     let found = rig.mail.block_on(rig.test.directory.resolve(&ann.parse().unwrap())).unwrap();
     let Resolution::Recipients(found) = found else { panic!("{found:?}") };
     // The quota is its own, the pool the plan's.
-    assert_eq!((found.accounts[0].quota.0, found.accounts[0].pool.0), (Some(5_000_000), Some(10_000_000)));
+    let account = &found.accounts[0].account;
+    assert_eq!((account.quota.0, account.pool.0), (Some(5_000_000), Some(10_000_000)));
 
     for (kind, name) in [(Kind::Account, ann), (Kind::Domain, "example.org"), (Kind::Tenant, "acme")] {
         rig.go(Verb::Suspend, kind, name).unwrap();
@@ -374,6 +378,14 @@ fn addresses_lead_where_they_should(mail: TestStore) {
     rig.set(Kind::Domain, "example.org", "catch_all", "ann@example.org");
     assert_eq!(rig.leads("nobody@example.org"), "ann@example.org");
     assert_eq!(rig.leads("nobody+x@例え.example"), "ann@example.org");
+    rig.set(Kind::Account, "ann@example.org", "tag_mailbox", "yes");
+    for (address, expected) in [
+        ("ann@example.org", "ann@example.org"),
+        ("ann+Shop@example.org", "ann@example.org[Shop]"),
+        ("sales+shop@example.org", ">bob@example.com ann@example.org bob@example.org"),
+    ] {
+        assert_eq!(rig.leads(address), expected, "{address}");
+    }
     rig.set(Kind::Domain, "example.org", "tag_separator", "none");
     rig.set(Kind::Domain, "example.org", "catch_all", "none");
     assert_eq!(rig.leads("ann+shop@example.org"), "nobody");

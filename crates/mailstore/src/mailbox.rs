@@ -191,6 +191,10 @@ const OF_ROLE: AccountSql = AccountSql::new(
     "SELECT mailbox FROM mailbox WHERE account = $1 AND mailbox > 0 AND parent <> -2 AND role = $2
      ORDER BY mailbox LIMIT 1",
 );
+const TOP_LEVEL: AccountSql = AccountSql::new(
+    "SELECT mailbox, role, name FROM mailbox WHERE account = $1 AND parent = 0 AND mailbox > 0
+     ORDER BY mailbox LIMIT 900",
+);
 const PARENT: AccountSql = AccountSql::new("SELECT parent FROM mailbox WHERE account = $1 AND mailbox = $2");
 const SUBSCRIBE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET subscribed = $3 WHERE account = $1 AND mailbox = $2 AND mailbox > 0 AND parent <> -2",
@@ -321,6 +325,37 @@ pub(crate) fn junk(tx: &mut AccountTx<'_>) -> Result<MailboxId, MailboxError> {
         Some(id) => Ok(id),
         None => insert(tx, MailboxId::ROOT, "Junk", Role::Junk, true),
     }
+}
+
+/// Names that programs give to mailboxes of a role, without always saying so.
+const OF_A_ROLE: [&str; 9] = [
+    "drafts",
+    "sent",
+    "sent items",
+    "sent messages",
+    "junk",
+    "spam",
+    "trash",
+    "deleted items",
+    "deleted messages",
+];
+
+/// The mailbox at the top level that a sender may choose by naming it, in any case of letters
+/// (its own before others): what a stranger sends does not look as if its owner had written, sent or removed it.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn named_by_sender(tx: &mut AccountTx<'_>, name: &str) -> Result<Option<MailboxId>, StoreError> {
+    let folded = name.to_lowercase();
+    if OF_A_ROLE.contains(&folded.as_str()) {
+        return Ok(None);
+    }
+    let all = tx.rows(TOP_LEVEL, &[], |row| {
+        Ok((MailboxId(row.get(0)?), Role::from_number(row.get(1)?), row.get::<String>(2)?))
+    })?;
+    let may_be = |role| matches!(role, Role::None | Role::Inbox | Role::Archive);
+    let alike = all.into_iter().filter(|(_, role, own)| may_be(*role) && own.to_lowercase() == folded);
+    Ok(alike.min_by_key(|(id, _, own)| (own != name, *id)).map(|(id, ..)| id))
 }
 
 /// Where a mailbox of this path would be: its parent, made if it is missing, and its name.

@@ -23,7 +23,7 @@
 //!         let mut answer = None;
 //!         for effect in std::mem::take(&mut effects) {
 //!             match effect {
-//!                 Effect::Reply(reply) => to_client.write_all(&reply.to_wire())?,
+//!                 Effect::Reply(reply) | Effect::RefuseMail(_, reply) => to_client.write_all(&reply.to_wire())?,
 //!                 Effect::Commit(_envelope) => {
 //!                     mails.push(std::mem::take(&mut content));
 //!                     answer = Some(Answer::Accept);

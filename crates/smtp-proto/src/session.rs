@@ -181,6 +181,8 @@ pub enum Input {
 pub enum Effect {
     /// Send it.
     Reply(Reply),
+    /// Send it: MAIL with this reverse-path is refused without a question.
+    RefuseMail(ReversePath, Reply),
     /// Find the answer and give it as [`Input::Answer`].
     Ask(Question),
     /// Send what waits to be sent, then begin TLS as the server. What was received and did

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hikyaku_access::facts as access;
-use hikyaku_directory::{Account, Directory, ForgedMailPolicy, Recipients, Resolution, SignInError};
+use hikyaku_directory::{
+    Account, Directory, ForgedMailPolicy, Receiver, Recipients, Resolution, SignInError,
+};
 use hikyaku_mailstore::{Room, account, note_pool_full, pool_room};
 use hikyaku_sender_auth::policy::Policy;
 use hikyaku_sign_in::{Gate, Offer, Visit};
@@ -193,9 +195,9 @@ fn found(
     policy: &Arc<Policy>,
 ) -> Found {
     let Recipients { tenant, accounts, forwards } = recipients;
-    let accepted = |account: Arc<Account>| {
+    let accepted = |Receiver { account, tag }: Receiver| {
         let address = address.unwrap_or_else(|| account.address()).clone();
-        Accepted { of, account, address, policy: Arc::clone(policy) }
+        Accepted { of, account, address, tag, policy: Arc::clone(policy) }
     };
     let leaving = |to: Address| Leaving {
         of,

@@ -27,7 +27,7 @@ use hikyaku_directory::{ForgedMail, ForgedMailPolicy};
 use hikyaku_mime::Header;
 use hikyaku_sender_auth::dns::Resolver;
 use hikyaku_sender_auth::policy::{self, Action, Forwarders, Mode, Policy, Reason, Verdict};
-use hikyaku_sender_auth::{Client, Message, Name, Results, authres, check, dmarc};
+use hikyaku_sender_auth::{Client, Message, Name, Results, authres, check, dmarc, spf};
 use hikyaku_smtp_proto::{Envelope, Listener, Reply, Settings};
 use hikyaku_types::{Clock, Domain, Timestamp};
 use tokio::runtime::Handle;
@@ -217,10 +217,17 @@ impl Judged {
         }
     }
 
-    /// Does its copy go to the other junk?
-    pub(crate) fn is_junk(&self, recipient: &Accepted) -> bool {
-        self.verdict(&recipient.policy)
-            .is_some_and(|verdict| matches!(verdict.action, Action::Junk | Action::Reject))
+    /// Does the copy of a recipient with this policy go to the other junk?
+    pub(crate) fn is_junk(&self, policy: &Policy) -> bool {
+        self.verdict(policy).is_some_and(|verdict| matches!(verdict.action, Action::Junk | Action::Reject))
+    }
+
+    /// Whoever the envelope names did not send it, or nobody whom its author knows did: what is
+    /// reported to that sender would bother a stranger.
+    pub(crate) fn is_sender_forged(&self) -> bool {
+        self.results.as_ref().is_some_and(|results| {
+            results.spf.outcome == spf::Outcome::Fail || results.dmarc.outcome == dmarc::Outcome::Fail
+        })
     }
 
     /// Authentication-Results for this recipient: empty if there are none.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hikyaku_directory::Account;
 use hikyaku_mailstore::{
     ContentHash, DeliverError, Delivery, DeliveryKey, Flags, IfFull, MailboxId, MessageHash, Outcome,
-    Prelude, Quota, Recipient, Target, TenantPart, Threading,
+    Prelude, Quota, Recipient, Target, TenantPart, Threading, mailbox,
 };
 use hikyaku_mime::Header;
 use hikyaku_mime::thread::thread_ids;
@@ -34,6 +34,8 @@ pub(crate) struct Accepted {
     pub(crate) account: Arc<Account>,
     /// As the client wrote it.
     pub(crate) address: Address,
+    /// The mailbox that the address names, if its owner wants mail there.
+    pub(crate) tag: Option<String>,
     /// What its domain or tenant wants done with forged mail.
     pub(crate) policy: Arc<Policy>,
 }
@@ -241,7 +243,8 @@ async fn prepare(
             continue;
         }
         seen.push(home.account);
-        let recipient = recipient(services, message, accepted, facts, now);
+        let target = target(services, message, accepted).await?;
+        let recipient = recipient(services, message, accepted, target, facts, now);
         match parts.iter_mut().find(|part| part.tenant == home.tenant) {
             Some(part) => part.recipients.push(recipient),
             None => {
@@ -293,10 +296,27 @@ pub(crate) async fn new_part(
     Ok(TenantPart { tenant, pool, content: prepared, content_id, recipients: Vec::new() })
 }
 
+/// Where a copy goes: to the other junk, into the mailbox that its address names, or into INBOX.
+async fn target(
+    services: &Services,
+    message: &Message<'_>,
+    accepted: &Accepted,
+) -> Result<Target, StoreError> {
+    if message.judged.is_junk(&accepted.policy) {
+        return Ok(Target::Junk);
+    }
+    let Some(tag) = accepted.tag.clone() else { return Ok(Target::Mailbox(MailboxId::INBOX)) };
+    let delivery = Actor::Service(Service::Delivery);
+    let scope = Scope::account(&delivery, accepted.account.home).expect("delivery is a service");
+    let named = services.store.read(scope, "smtp.tag", move |tx| mailbox::named_by_sender(tx, &tag)).await?;
+    Ok(Target::Mailbox(named.unwrap_or(MailboxId::INBOX)))
+}
+
 fn recipient(
     services: &Services,
     message: &Message<'_>,
     accepted: &Accepted,
+    target: Target,
     facts: &Facts,
     now: Timestamp,
 ) -> Recipient {
@@ -305,11 +325,7 @@ fn recipient(
     Recipient {
         account: account.home.account,
         quota: account.quota,
-        target: if message.judged.is_junk(accepted) {
-            Target::Junk
-        } else {
-            Target::Mailbox(MailboxId::INBOX)
-        },
+        target,
         flags: Flags::NONE,
         email: EmailId::from_i64(services.ids.next(now)).expect("rising ids are positive"),
         trace,

@@ -66,13 +66,13 @@ pub(crate) async fn report(
 /// The recipients whose delivery their sender wants to hear of.
 fn reported(message: &Message<'_>) -> Vec<ReportedRecipient> {
     // LMTP offers no DSN: whoever hands mail on to us there has promised it.
-    if message.settings.listener == Listener::Lmtp {
+    if message.settings.listener == Listener::Lmtp || message.judged.is_sender_forged() {
         return Vec::new();
     }
     let recipients = message.envelope.recipients.iter().enumerate();
     let wants = |(of, recipient): (usize, &EnvelopeRecipient)| {
         let Some(Notify::On { success: true, .. }) = recipient.params.notify else { return None };
-        if message.recipients.iter().any(|one| one.of == of && message.judged.is_junk(one)) {
+        if message.recipients.iter().any(|one| one.of == of && message.judged.is_junk(&one.policy)) {
             return None;
         }
         let here = message.recipients.iter().filter(|one| one.of == of).count();
@@ -143,8 +143,8 @@ struct Draft<'r> {
 impl Draft<'_> {
     fn acceptance(&self, mut part: TenantPart, found: &Recipients, message_id: String) -> Acceptance {
         let tenant = part.tenant;
-        for account in &found.accounts {
-            part.recipients.push(self.recipient(account));
+        for one in &found.accounts {
+            part.recipients.push(self.recipient(&one.account));
         }
         let to: Vec<OutgoingRecipient> =
             found.forwards.iter().map(|address| self.recipient_elsewhere(tenant, address)).collect();

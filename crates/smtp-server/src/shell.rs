@@ -194,6 +194,10 @@ impl Shell<'_> {
         for effect in effects {
             match effect {
                 Effect::Reply(reply) => reply.print(&mut self.out),
+                Effect::RefuseMail(reverse_path, reply) => {
+                    self.noting().one(&reverse_path_text(&reverse_path), ("", None), &reply, None);
+                    reply.print(&mut self.out);
+                }
                 Effect::Ask(question) => next = Some(Box::pin(self.answer(question, session)).await),
                 Effect::Commit(envelope) => next = Some(Box::pin(self.commit(envelope, session)).await),
                 Effect::StartTls => {
@@ -509,8 +513,34 @@ impl Shell<'_> {
             return Err(Reply::delivery_loop().into());
         }
         let judged = self.judged(envelope, recipients, content).await?;
+        let kept = self.without_forwarded_junk(recipients, &judged)?;
+        let recipients = kept.as_ref().unwrap_or(recipients);
         let done = self.deliver(envelope, recipients, content, &judged, deadline).await?;
         Ok(Answer::Reply(done.reply()))
+    }
+
+    /// What is junk does not go on where an address of ours leads elsewhere: it would look as if
+    /// it were ours. Who is left; `None` if these are all.
+    fn without_forwarded_junk(
+        &self,
+        recipients: &Recipients,
+        judged: &Judged,
+    ) -> Result<Option<Recipients>, Refusal> {
+        let stays = |one: &&Leaving| one.via.is_none() || !judged.is_junk(&one.policy);
+        let leaving: Vec<Leaving> = recipients.leaving.iter().filter(stays).cloned().collect();
+        if leaving.len() == recipients.leaving.len() {
+            return Ok(None);
+        }
+        let reply = Reply::refused_by_policy("What may be forged is not sent on");
+        if leaving.is_empty() && recipients.accounts.is_empty() {
+            return Err(reply.into());
+        }
+        for one in recipients.leaving.iter().filter(|one| !stays(one)) {
+            let via = one.via.as_ref().map(Address::to_string).unwrap_or_default();
+            let home = (one.tenant.id, one.tenant.fields.shard());
+            self.noting().one(&self.named.reverse_path, (&via, Some(home)), &reply, None);
+        }
+        Ok(Some(Recipients { accounts: recipients.accounts.clone(), leaving }))
     }
 
     /// Who sent it, unless that refuses it.

@@ -131,7 +131,7 @@ mod tests {
             let Resolution::Recipients(found) = found else { panic!("{found:?}") };
             let submission = Submission {
                 directory: &test.directory,
-                account: &found.accounts[0],
+                account: &found.accounts[0].account,
                 reverse_path: &ReversePath::Null,
                 now: Timestamp::from_secs(1_795_491_267),
                 random: &SeededRandom::new(1),

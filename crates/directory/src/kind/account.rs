@@ -26,6 +26,8 @@ record! {
         forward_to: Vec<Text<Address>> = Vec::new(),
         /// Does its own mailbox get mail that is sent on?
         keep_copy: bool = true,
+        /// Does mail to its name with a tag go into the mailbox called like the tag, if there is one?
+        tag_mailbox: bool = false,
         /// The language of notices.
         language: Language = Language::Japanese,
         /// A note of the administrator.
@@ -34,7 +36,7 @@ record! {
 }
 
 /// What the owner may change.
-pub const OWNERS_FIELDS: [&str; 4] = ["title", "forward_to", "keep_copy", "language"];
+pub const OWNERS_FIELDS: [&str; 5] = ["title", "forward_to", "keep_copy", "tag_mailbox", "language"];
 
 /// Most addresses of one account, and most that its mail is sent on to.
 const MOST_ADDRESSES: usize = 100;

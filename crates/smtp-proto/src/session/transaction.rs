@@ -11,18 +11,25 @@ use crate::settings::Listener;
 impl Session {
     /// RFC 5321 section 4.1.1.2.
     pub(crate) fn mail(&mut self, client: Client, mail: Mail) -> Effects {
-        if let Some(reply) = self.sign_in_missing() {
-            return self.mistake_in(State::Ready(client), reply);
-        }
-        if self.counters.transactions >= self.settings.limits.transactions {
-            return self.close(Reply::too_many_transactions());
-        }
-        if used_by_mail(&mail).any(|extension| !self.announces(extension)) {
-            return self.mistake_in(State::Ready(client), Reply::unknown_parameter());
-        }
-        if mail.params.size_bytes.is_some_and(|size| size > self.settings.limits.size_bytes) {
-            return self.reply_in(State::Ready(client), Reply::declared_too_large());
-        }
+        let refused = if let Some(reply) = self.sign_in_missing() {
+            self.mistake_in(State::Ready(client), reply)
+        } else if self.counters.transactions >= self.settings.limits.transactions {
+            self.close(Reply::too_many_transactions())
+        } else if used_by_mail(&mail).any(|extension| !self.announces(extension)) {
+            self.mistake_in(State::Ready(client), Reply::unknown_parameter())
+        } else if mail.params.size_bytes.is_some_and(|size| size > self.settings.limits.size_bytes) {
+            self.reply_in(State::Ready(client), Reply::declared_too_large())
+        } else {
+            return self.ask_for_sender(client, mail);
+        };
+        let with_path = |effect| match effect {
+            Effect::Reply(reply) => Effect::RefuseMail(mail.reverse_path.clone(), reply),
+            effect => effect,
+        };
+        refused.into_iter().map(with_path).collect()
+    }
+
+    fn ask_for_sender(&mut self, client: Client, mail: Mail) -> Effects {
         self.counters.transactions += 1;
         let Mail { reverse_path, params } = mail;
         let question = Question::Sender {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hikyaku_sender_auth::dns::{Network, Options, Resolver, Table};
 use hikyaku_smtp_server::Judge;
 use hikyaku_testkit::{TestStore, both_engines, set};
+use hikyaku_trace::Filter;
 
 use crate::rig::client::Client;
 use crate::rig::{Server, Setup, accepted};
@@ -15,6 +16,8 @@ both_engines! {
     forged_mail_is_refused
     quarantined_mail_is_junk
     junk_has_a_place_made_for_it
+    junk_does_not_go_on
+    a_forged_sender_is_told_nothing
     results_that_are_not_ours_are_not_shown
     no_answer_is_temporary
     nobody_to_ask_is_temporary
@@ -151,6 +154,46 @@ fn quarantined_mail_is_junk(mail: TestStore) {
         "{results}"
     );
     assert!(results_of(&junk[1]).contains(" dmarc=permerror "), "{}", junk[1]);
+    drop(client);
+    server.end();
+}
+
+fn junk_does_not_go_on(mail: TestStore) {
+    let server = start(mail);
+    let mut client = Client::hello(server.mx);
+    let junk = from("quarantine.example");
+    let reply = client.mail("joe@client.example", &["out@example.org"], junk.as_bytes());
+    assert_eq!(reply, "550 5.7.1 What may be forged is not sent on");
+    let to = ["bob@example.org", "out@example.org"];
+    accepted(&client.mail("joe@client.example", &to, junk.as_bytes()));
+    assert_eq!(server.junk("bob@example.org").len(), 1);
+    assert_eq!(server.queue().len(), 0);
+    let not_sent_on = Filter { recipient: Some("out@example.org".into()), ..Filter::default() };
+    assert_eq!(server.find(&not_sent_on).iter().map(|entry| entry.count).sum::<u64>(), 2);
+    accepted(&client.mail("joe@client.example", &to, from("client.example").as_bytes()));
+    assert_eq!(server.queue().len(), 1);
+    drop(client);
+    server.end();
+}
+
+fn a_forged_sender_is_told_nothing(mail: TestStore) {
+    let server = start(mail);
+    let mut client = Client::hello(server.mx);
+    // The second domain says that nobody sends in its name.
+    for (path, told) in [("joe@client.example", 1), ("joe@football.example.com", 1)] {
+        client.talk(&format!(
+            "C: MAIL FROM:<{path}>
+             S: 250 2.1.0 Sender OK
+             C: RCPT TO:<ann@example.org> NOTIFY=SUCCESS
+             S: 250 2.1.5 Recipient OK
+             C: DATA
+             S: 354 End with <CRLF>.<CRLF>"
+        ));
+        client.write(format!("{}.\r\n", from("client.example")).as_bytes());
+        accepted(&client.line());
+        assert_eq!(server.queue().len(), told, "{path}");
+    }
+    assert_eq!(server.inbox("ann@example.org").len(), 2);
     drop(client);
     server.end();
 }

@@ -10,6 +10,7 @@ mod lmtp;
 mod rig;
 mod scram;
 mod submission;
+mod tags;
 mod trace;
 
 use std::time::Duration;

@@ -15,6 +15,7 @@ use crate::rig::{Server, Setup, accepted};
 both_engines! {
     a_forged_sender_is_refused_with_its_reason
     recipients_are_refused_with_their_reasons
+    what_is_refused_at_mail_is_told
     content_is_refused_with_its_reason
     refusals_that_are_alike_are_one_row
     delivered_mail_says_why_it_is_junk
@@ -116,6 +117,26 @@ fn recipients_are_refused_with_their_reasons(mail: TestStore) {
     );
     assert_eq!(found[0].listener.as_deref(), Some("submissions"));
     drop(ann);
+    server.end();
+}
+
+fn what_is_refused_at_mail_is_told(mail: TestStore) {
+    let server = start(mail, Setup { size_bytes: 100_000, ..Setup::default() });
+    let mut client = Client::hello(server.mx);
+    client.talk(
+        "C: MAIL FROM:<a@client.example> SIZE=100001
+         S: 552 5.3.4 Message too large
+         C: MAIL FROM:<> BODY=BINARYMIME
+         S: 555 5.5.4 Parameter not implemented",
+    );
+    assert_eq!(
+        lines(&server.find(&refused())),
+        [
+            "refused <a@client.example> → <> ×1: 552 5.3.4 Message too large",
+            "refused <> → <> ×1: 555 5.5.4 Parameter not implemented",
+        ]
+    );
+    drop(client);
     server.end();
 }
 

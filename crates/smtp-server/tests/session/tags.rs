@@ -1,0 +1,73 @@
+//! Mail to a name with a tag, into the mailbox of that name where the owner chose it.
+
+use hikyaku_directory::Kind;
+use hikyaku_mailstore::{MailboxPath, Role, mailbox};
+use hikyaku_testkit::{TestStore, both_engines, set};
+
+use crate::rig::client::Client;
+use crate::rig::{Server, accepted, home};
+
+both_engines! {
+    a_tag_names_a_mailbox_where_its_owner_chose_it
+}
+
+fn a_tag_names_a_mailbox_where_its_owner_chose_it(mail: TestStore) {
+    let server = Server::start(mail);
+    let mut client = Client::hello(server.mx);
+    let mut send = |to: &str| {
+        // No two are the same message, whose copy would be a duplicate.
+        let content = format!("Subject: to {}\r\n\r\ntext\r\n", to.replace('"', "'"));
+        accepted(&client.mail("s@client.example", &[to], content.as_bytes()));
+    };
+    send("sales@example.org");
+    for name in ["Shop", "shop", "my-list_1", "Sent Items"] {
+        let path = MailboxPath::new([name]).unwrap();
+        server
+            .mail
+            .write_as(home("ann@example.org"), move |tx| mailbox::create(tx, &path, Role::None))
+            .unwrap();
+    }
+    send("ann+my-list_1@example.org");
+    assert_eq!(server.inbox("ann@example.org").len(), 2, "nobody has chosen it");
+
+    let choose = server.directory.change(Kind::Account, "ann@example.org", vec![set("tag_mailbox", "yes")]);
+    server.mail.block_on(choose);
+    for (to, into) in [
+        ("ann+shop@example.org", "shop"),
+        ("Ann+Shop@example.org", "Shop"),
+        ("ann+SHOP@example.org", "Shop"),
+        ("sales+MY-LIST_1@example.org", "my-list_1"),
+        ("ann+archive@example.org", "Archive"),
+        ("ann@example.org", "INBOX"),
+        ("ann+inbox@example.org", "INBOX"),
+        ("ann+nothing@example.org", "INBOX"),
+        ("ann+@example.org", "INBOX"),
+        // A stranger does not put mail where its owner believes to have put it.
+        ("ann+trash@example.org", "INBOX"),
+        ("ann+sent@example.org", "INBOX"),
+        ("ann+drafts@example.org", "INBOX"),
+        ("ann+junk@example.org", "INBOX"),
+        ("\"ann+sent items\"@example.org", "INBOX"),
+        // Of a list it is no member's.
+        ("team+shop@example.org", "INBOX"),
+    ] {
+        let before = counts(&server);
+        send(to);
+        let grown: Vec<String> = counts(&server)
+            .into_iter()
+            .filter(|(name, count)| before.iter().any(|(old, was)| old == name && was < count))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(grown, [into], "{to}");
+    }
+    drop(client);
+    server.end();
+}
+
+/// Ann's mailboxes, and how many messages each has.
+fn counts(server: &Server) -> Vec<(String, u32)> {
+    let list =
+        |tx: &mut hikyaku_store::AccountTx<'_>| mailbox::list(tx, hikyaku_mailstore::MailboxId::ROOT, 100);
+    let all = server.mail.read_as(home("ann@example.org"), list).unwrap();
+    all.into_iter().map(|mailbox| (mailbox.name, mailbox.messages)).collect()
+}
