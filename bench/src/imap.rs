@@ -50,6 +50,13 @@ pub(crate) struct Arguments {
     /// Without Dovecot.
     #[arg(long)]
     alone: bool,
+    /// Measures only what has this in its name.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Keeps our store in this folder. What an earlier run left there is used as it is, so its
+    /// first list is no first one any more.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     /// Serves the store in this folder until standard input ends: what this program starts
     /// itself as.
     #[arg(long, hide = true)]
@@ -83,10 +90,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.messages, arguments.size, arguments.others
     );
     let (one, other) = (scratch_dir(), scratch_dir());
-    ours::fill(one.path(), arguments)?;
-    let mut ours = Ours::start(one.path())?;
+    let folder = arguments.keep.as_deref().unwrap_or(one.path());
+    if !folder.join(ours::FILLED).exists() {
+        ours::fill(folder, arguments)?;
+    }
+    let mut ours = Ours::start(folder)?;
     let our_figures = measure(&mut ours, arguments)?;
-    idle::measure(&ours, arguments)?;
+    if "idle".contains(&arguments.only) {
+        idle::measure(&ours, arguments)?;
+    }
     drop(ours);
     let mut theirs = None;
     if !arguments.alone {
@@ -122,15 +134,19 @@ fn measure(server: &mut impl Server, arguments: &Arguments) -> anyhow::Result<Ve
     let Arguments { bodies, marked, .. } = arguments;
     const FLAGS: &str = "FETCH 1:* (FLAGS)";
     const LIST: &str = "FETCH 1:* (UID FLAGS ENVELOPE BODYSTRUCTURE)";
-    let mut add = |what: &str, goal, server: &mut dyn FnMut() -> anyhow::Result<(Duration, Duration)>| {
-        let (wall, cpu) = server()?;
-        figures.push(Figure { what: what.to_owned(), wall, cpu, goal });
+    let mut add = |what: &str, goal, took: &mut dyn FnMut() -> anyhow::Result<(Duration, Duration)>| {
+        if what.contains(&arguments.only) {
+            let (wall, cpu) = took()?;
+            figures.push(Figure { what: what.to_owned(), wall, cpu, goal });
+        }
         anyhow::Ok(())
     };
     add("list, the first time ever", "", &mut || once(server, &["SELECT INBOX", LIST]))?;
-    let cpu = server.cpu();
-    server.settle()?;
-    add("packing", "", &mut || Ok((Duration::ZERO, server.cpu().saturating_sub(cpu))))?;
+    add("packing", "", &mut || {
+        let (begun, cpu) = (Instant::now(), server.cpu());
+        server.settle()?;
+        Ok((begun.elapsed(), server.cpu().saturating_sub(cpu)))
+    })?;
     add("SELECT, flags: warm", "1", &mut || often(server, &["SELECT INBOX", FLAGS]))?;
     add("SELECT, list: warm", "0.7", &mut || often(server, &["SELECT INBOX", LIST]))?;
     add("SELECT, flags: cold", "1", &mut || cold(server, &["SELECT INBOX", FLAGS]))?;
@@ -147,13 +163,7 @@ fn measure(server: &mut impl Server, arguments: &Arguments) -> anyhow::Result<Ve
         once(server, &[])
     })?;
     add("sign in: again", "", &mut || often(server, &[]))?;
-    let latency = latency(server)?;
-    figures.push(Figure {
-        what: "APPEND to EXISTS, p50".into(),
-        wall: latency,
-        cpu: Duration::ZERO,
-        goal: "",
-    });
+    add("APPEND to EXISTS, p50", "", &mut || Ok((latency(server)?, Duration::ZERO)))?;
     Ok(figures)
 }
 

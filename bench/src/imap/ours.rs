@@ -23,6 +23,8 @@ use super::{Arguments, IDLE, LARGE, PASSWORD, Server};
 use crate::mail::Writer;
 use crate::measure::cpu_of_tree;
 
+/// A file that says that the folder's store is filled.
+pub(crate) const FILLED: &str = "filled";
 /// Deliveries of one transaction.
 const STEP: u32 = 100;
 
@@ -57,6 +59,7 @@ pub(crate) fn fill(folder: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     for _ in 0..arguments.idle_messages.div_ceil(STEP) {
         fill_step(&store, &mut writer, 1_000, &[idle()])?;
     }
+    std::fs::write(folder.join(FILLED), "")?;
     println!("ours: filled in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 
 use hikyaku_imap_proto::command::FetchAtt;
 use hikyaku_imap_proto::response::{
@@ -18,6 +19,7 @@ use hikyaku_mime::section::{BinaryError, Item, binary, section};
 use hikyaku_mime::structure::{Kind, Part, PartId, Structure};
 use hikyaku_mime::transfer::TransferEncoding;
 use hikyaku_mime::{Envelope as MimeEnvelope, Header};
+use hikyaku_store::Content;
 use hikyaku_types::EmailId;
 
 use crate::session::{Failure, Session};
@@ -61,9 +63,13 @@ pub(crate) async fn content(session: &Session<'_>, id: EmailId) -> Result<(Email
 
 /// The message of an email whose row was read.
 pub(crate) async fn assembled(session: &Session<'_>, email: &Email) -> Result<Vec<u8>, Failure> {
+    assemble(&session.services.content, email).await
+}
+
+/// The same without a session.
+pub(crate) async fn assemble(content: &Content, email: &Email) -> Result<Vec<u8>, Failure> {
     let id = email.id;
-    let content = session.services.content.read(email.placement.clone()).await;
-    let content = content.map_err(|error| {
+    let content = content.read(email.placement.clone()).await.map_err(|error| {
         tracing::error!(email = %id, %error, "a message cannot be read");
         StatusResponse::unavailable()
     })?;
@@ -73,13 +79,17 @@ pub(crate) async fn assembled(session: &Session<'_>, email: &Email) -> Result<Ve
 /// A message that has been read.
 pub(crate) struct Message {
     pub(crate) content: Vec<u8>,
-    pub(crate) structure: Structure,
+    /// Found when it is first asked for: who wants the whole message needs none.
+    structure: OnceLock<Structure>,
 }
 
 impl Message {
     pub(crate) fn new(content: Vec<u8>) -> Self {
-        let structure = Structure::parse(&content);
-        Self { content, structure }
+        Self { content, structure: OnceLock::new() }
+    }
+
+    pub(crate) fn structure(&self) -> &Structure {
+        self.structure.get_or_init(|| Structure::parse(&self.content))
     }
 
     pub(crate) fn header(&self) -> Header<'_> {
@@ -91,7 +101,7 @@ impl Message {
     }
 
     pub(crate) fn body_structure(&self) -> BodyStructure<'_> {
-        body_structure(&self.content, &self.structure, PartId::ROOT)
+        body_structure(&self.content, self.structure(), PartId::ROOT)
     }
 
     /// What `att` asks of the content; `None` if there is no such part.
@@ -114,7 +124,7 @@ impl Message {
         partial: Option<Partial>,
     ) -> Result<Option<Vec<u8>>, UnknownEncoding> {
         let path: Vec<u32> = part.iter().map(|number| number.get()).collect();
-        match binary(&self.content, &self.structure, &path, self.content.len()) {
+        match binary(&self.content, self.structure(), &path, self.content.len()) {
             Ok(decoded) => Ok(Some(partial.map_or(decoded.clone(), |partial| partial.of(&decoded).to_vec()))),
             Err(BinaryError::NoSuchPart) => Ok(None),
             Err(BinaryError::UnknownEncoding) => Err(UnknownEncoding),
@@ -126,7 +136,10 @@ impl Message {
         let names = |fields: &[hikyaku_imap_proto::section::FieldName]| -> Vec<Vec<u8>> {
             fields.iter().map(|field| field.as_str().as_bytes().to_vec()).collect()
         };
-        let take = |item: Item<'_>| section(&self.content, &self.structure, &path, item);
+        if is_whole(wanted) {
+            return Some(self.content.as_slice().into());
+        }
+        let take = |item: Item<'_>| section(&self.content, self.structure(), &path, item);
         match &wanted.text {
             None => take(Item::Whole),
             Some(SectionText::Header) => take(Item::Header),
@@ -142,6 +155,16 @@ impl Message {
             }
         }
     }
+}
+
+/// Is it `BODY[]`, the message as it is?
+fn is_whole(section: &Section) -> bool {
+    section.part.is_empty() && section.text.is_none()
+}
+
+/// Does this item ask how the message is built?
+pub(crate) fn needs_structure(att: &FetchAtt) -> bool {
+    att.content_section().is_none_or(|section| !is_whole(&section))
 }
 
 /// The part's transfer encoding has a name that nobody knows.

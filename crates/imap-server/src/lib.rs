@@ -20,6 +20,7 @@
 //!
 //! [`View`]: hikyaku_imap_proto::View
 
+mod batches;
 mod cmd;
 mod facts;
 mod history;

@@ -365,7 +365,7 @@ fn field_name(field: EnvelopeField) -> &'static str {
 /// Is `wanted`, which is folded, part of a text there?
 fn has(message: &Message, within: &Within, wanted: &str) -> bool {
     let header = message.header();
-    let in_body = || search::body_text(&message.content, &message.structure).contains(wanted);
+    let in_body = || search::body_text(&message.content, message.structure()).contains(wanted);
     match within {
         Within::Field(name) => header.all(name).any(|field| search::field_text(&field).contains(wanted)),
         Within::Body => in_body(),

@@ -18,9 +18,10 @@ use hikyaku_imap_proto::response::FetchWriter;
 use hikyaku_mailstore::pack::{self, Listing, NewPack, Pack, PackWriter, TEXTS, Wanted};
 use hikyaku_mailstore::{Email, MailboxId, email};
 use hikyaku_mime::text::preview;
-use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store};
+use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
 use hikyaku_types::{Actor, EmailId, Service, ShardId, ThreadId, Timestamp};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::facts::{Message, work};
 use crate::session::{Failure, Session};
@@ -136,7 +137,7 @@ async fn add(pack: &mut PackWriter, uid: u32, email: &Email, content: Vec<u8>) {
     let made = work(content.len(), move || {
         let message = Message::new(prelude.assemble(&content));
         let forms = printed(&message)?;
-        Some((forms, preview(&message.content, &message.structure)))
+        Some((forms, preview(&message.content, message.structure())))
     });
     // What cannot be worked on stays out, too.
     let Ok(Some(([envelope, body, body_structure], preview))) = made.await else { return };
@@ -193,13 +194,19 @@ impl Listed {
     }
 }
 
+/// Packs that were read, with the UIDs up to which they go; one that is damaged has nothing.
+type Read = Vec<(u32, Option<Arc<Pack>>)>;
+
 /// Reads the packs of a mailbox along one command, whose messages come by ascending UID.
 #[derive(Debug)]
 pub(crate) struct Packs {
     mailbox: MailboxId,
-    /// Those that were read and may still be needed, with the UIDs up to which they go; one
-    /// that is damaged has nothing.
+    /// Those that were read and may still be needed.
     read: VecDeque<(u32, Option<Arc<Pack>>)>,
+    /// At most one read, of those behind `reached`; dropped, it ends.
+    ahead: JoinSet<Result<Read, StoreError>>,
+    /// The last UID of what was read.
+    reached: u32,
     is_end: bool,
     /// Messages that were in none.
     missed: usize,
@@ -207,7 +214,7 @@ pub(crate) struct Packs {
 
 impl Packs {
     pub(crate) fn new(mailbox: MailboxId) -> Self {
-        Self { mailbox, read: VecDeque::new(), is_end: false, missed: 0 }
+        Self { mailbox, read: VecDeque::new(), ahead: JoinSet::new(), reached: 0, is_end: false, missed: 0 }
     }
 
     /// What a pack tells of this message, if there is one.
@@ -216,18 +223,47 @@ impl Packs {
             self.read.pop_front();
         }
         if self.read.is_empty() && !self.is_end {
-            let mailbox = self.mailbox;
-            let stored =
-                session.read("imap.packs", move |tx| pack::packs_from(tx, mailbox, uid, VERSION, READ_STEP));
-            let stored = stored.await?;
-            self.is_end = stored.is_empty();
-            self.read
-                .extend(stored.into_iter().map(|(last, bytes)| (last, Pack::read(&bytes).map(Arc::new))));
+            self.go_on(session, uid).await?;
         }
-        let pack = self.read.front().and_then(|(_, pack)| pack.as_ref());
+        let pack = self.read.front().filter(|(last, _)| *last >= uid).and_then(|(_, pack)| pack.as_ref());
         let found = pack.and_then(|pack| Listed::of(pack, uid));
         self.missed += usize::from(found.is_none());
         Ok(found)
+    }
+
+    /// Reads the next packs, from this UID on. Who goes from one to the next will want the one
+    /// behind it: that is read while they are told.
+    async fn go_on(&mut self, session: &Session<'_>, uid: u32) -> Result<(), Failure> {
+        let before = std::mem::replace(&mut self.reached, 0);
+        let ahead = self.ahead.join_next().await.and_then(Result::ok).transpose()?.unwrap_or_default();
+        let is_of_use = ahead.last().is_some_and(|(last, _)| *last >= uid);
+        let some = if is_of_use { ahead } else { self.read_from(session, uid)?.await? };
+        self.is_end = some.is_empty();
+        self.reached = some.last().map_or(0, |(last, _)| *last);
+        if before > 0 && self.reached > 0 {
+            let next = self.read_from(session, self.reached.saturating_add(1))?;
+            self.ahead.spawn(next);
+            // So that it begins before this session goes on.
+            tokio::task::yield_now().await;
+        }
+        self.read.extend(some.into_iter().filter(|(last, _)| *last >= uid));
+        Ok(())
+    }
+
+    fn read_from(
+        &self,
+        session: &Session<'_>,
+        uid: u32,
+    ) -> Result<impl Future<Output = Result<Read, StoreError>> + Send + 'static, Failure> {
+        let (store, scope, mailbox) = (Arc::clone(&session.services.store), session.scope()?, self.mailbox);
+        Ok(async move {
+            let stored = store
+                .read(scope, "imap.packs", move |tx| pack::packs_from(tx, mailbox, uid, VERSION, READ_STEP));
+            let read = |stored: Vec<(u32, Vec<u8>)>| {
+                stored.into_iter().map(|(last, bytes)| (last, Pack::read(&bytes).map(Arc::new))).collect()
+            };
+            stored.await.map(read)
+        })
     }
 
     /// At the end of the command: asks for packs if there should be more.

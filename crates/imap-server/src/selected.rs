@@ -412,6 +412,11 @@ fn read_runs(tx: &mut AccountTx<'_>, id: MailboxId, runs: &[(u32, u32)]) -> Resu
 
 /// UIDs in steps that a closure may change.
 pub(crate) fn steps(uids: &UidSet) -> Vec<Vec<u32>> {
+    steps_of(uids, entry::STEP)
+}
+
+/// UIDs in steps of so many.
+pub(crate) fn steps_of(uids: &UidSet, step: u16) -> Vec<Vec<u32>> {
     let all: Vec<u32> = uids.iter().map(Uid::get).collect();
-    all.chunks(usize::from(entry::STEP)).map(<[u32]>::to_vec).collect()
+    all.chunks(usize::from(step)).map(<[u32]>::to_vec).collect()
 }

@@ -205,7 +205,7 @@ impl Session<'_> {
         answer
     }
 
-    fn scope(&self) -> Result<AccountScope, Failure> {
+    pub(crate) fn scope(&self) -> Result<AccountScope, Failure> {
         let home = self.account()?.home;
         Ok(Scope::account(&Actor::Owner { tenant: home.tenant, account: home.account }, home)?)
     }

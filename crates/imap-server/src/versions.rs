@@ -29,6 +29,9 @@ const CHUNK: usize = 500;
 /// Entries that one closure reads: no answer is written between the steps.
 const READ_STEP: u16 = 1_000;
 
+/// Parts of a large mailbox that are read side by side.
+const LANES: usize = 4;
+
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -159,20 +162,16 @@ impl Kept {
 impl Version {
     /// Reads the whole mailbox.
     async fn read(session: &Session<'_>, row: &Mailbox) -> Result<Self, Failure> {
-        let id = row.id;
         let mut version = Self { modseq: row.modseq, next_uid: row.uidnext, ..Self::default() };
-        let mut last = 0;
-        loop {
-            let step = session.read("imap.entries", move |tx| entry::entries(tx, id, last, READ_STEP));
-            let step = step.await?;
-            let is_last = step.len() < usize::from(READ_STEP);
-            last = step.last().map_or(last, |entry| entry.uid);
+        let lanes = lanes(row).map(|lane| read_lane(session, row.id, lane));
+        let [one, two, three, four] = lanes;
+        let (one, two, three, four) = tokio::try_join!(one, two, three, four)?;
+        for step in [one, two, three, four].into_iter().flatten() {
             version.append(step);
-            if is_last {
-                version.next_uid = version.next_uid.max(last.saturating_add(1));
-                return Ok(version);
-            }
         }
+        let last = version.entries().last().map_or(0, |entry| entry.uid);
+        version.next_uid = version.next_uid.max(last.saturating_add(1));
+        Ok(version)
     }
 
     /// What it is after this.
@@ -239,6 +238,37 @@ impl Version {
         let Some(chunk) = self.chunks.get(self.first_chunk(first)) else { return &[] };
         chunk.get(chunk.partition_point(|entry| entry.uid < first)..).unwrap_or_default()
     }
+}
+
+/// The UIDs of a mailbox in parts that are read side by side, from and to: a mailbox that was
+/// not read for long is read at the pace of the disk, page by page.
+fn lanes(row: &Mailbox) -> [(u32, u32); LANES] {
+    if row.messages <= u32::from(READ_STEP) {
+        return [(1, u32::MAX), (0, 0), (0, 0), (0, 0)];
+    }
+    let quarter = row.uidnext / 4;
+    let ends = [quarter, quarter * 2, quarter * 3];
+    [(1, ends[0]), (ends[0] + 1, ends[1]), (ends[1] + 1, ends[2]), (ends[2] + 1, u32::MAX)]
+}
+
+/// What is there of a part, in steps.
+async fn read_lane(
+    session: &Session<'_>,
+    id: MailboxId,
+    (first, last): (u32, u32),
+) -> Result<Vec<Vec<Entry>>, Failure> {
+    let (mut steps, mut next) = (Vec::new(), first);
+    while next <= last && last > 0 {
+        let range = (next, last);
+        let step = session.read("imap.entries", move |tx| entry::within(tx, id, range, READ_STEP)).await?;
+        let is_last = step.len() < usize::from(READ_STEP);
+        next = step.last().map_or(next, |entry| entry.uid.saturating_add(1));
+        steps.push(step);
+        if is_last {
+            break;
+        }
+    }
+    Ok(steps)
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ use crate::usage::{self, Quota, QuotaError};
 /// Most entries that one closure changes.
 pub const STEP: u16 = 100;
 
+/// Most entries whose flags one closure changes: neighbours share a statement, and a flush.
+pub const FLAGS_STEP: u16 = 1_000;
+
 /// Tombstones that one closure removes.
 const FORGET_STEP: u16 = 400;
 
@@ -78,7 +81,8 @@ const NEWEST: AccountSql = AccountSql::new(
 const UIDS: AccountSql =
     AccountSql::new("SELECT uid FROM entry WHERE account = $1 AND mailbox = $2 ORDER BY uid LIMIT $3");
 const SET_FLAGS: AccountSql = AccountSql::new(
-    "UPDATE entry SET flags = $4, keywords = $5, changed = $6 WHERE account = $1 AND mailbox = $2 AND uid = $3",
+    "UPDATE entry SET flags = $5, keywords = $6, changed = $7
+     WHERE account = $1 AND mailbox = $2 AND uid BETWEEN $3 AND $4",
 );
 const COUNT_FLAGS: AccountSql = AccountSql::new(
     "UPDATE mailbox SET unseen = unseen + $3, modseq = $4 WHERE account = $1 AND mailbox = $2",
@@ -358,7 +362,8 @@ pub enum FlagsError {
 /// What STORE did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// The entries as they are now, those that were left alone because nothing changed too.
+    /// The entries as they are now, by ascending UID, those that were left alone because nothing
+    /// changed too.
     pub entries: Vec<Entry>,
     /// The modseq that each of `entries` had before.
     pub modseqs_before: Vec<i64>,
@@ -366,8 +371,8 @@ pub struct Stored {
     pub modified: Vec<u32>,
 }
 
-/// Changes flags of entries (at most [`STEP`]). Those changed after modseq
-/// `unchanged_since` are left alone (RFC 7162 section 3.1.3).
+/// Changes flags of entries (at most [`FLAGS_STEP`], in a long closure if they are many). Those
+/// changed after modseq `unchanged_since` are left alone (RFC 7162 section 3.1.3).
 ///
 /// # Errors
 /// [`FlagsError`]: then nothing was changed.
@@ -382,8 +387,8 @@ pub fn store_flags(
         return Ok(Stored::default());
     };
     let mut stored = Stored { entries: Vec::with_capacity(uids.len()), ..Stored::default() };
-    let (mut unseen, mut changed) = (0i64, false);
-    for mut entry in find_entries(tx, mailbox, uids)? {
+    let (mut unseen, mut changed) = (0i64, Vec::new());
+    for mut entry in in_runs(tx, mailbox, uids)? {
         if unchanged_since.is_some_and(|since| entry.modseq > since) {
             stored.modified.push(entry.uid);
             continue;
@@ -394,26 +399,58 @@ pub fn store_flags(
             return Err(FlagsError::TooManyKeywords);
         }
         if (flags, &keywords) != (entry.flags, &entry.keywords) {
-            let column = keywords.to_column();
-            let params = [
-                mailbox.into(),
-                entry.uid.into(),
-                flags.as_i64().into(),
-                column.as_deref().into(),
-                modseq.into(),
-            ];
-            tx.execute(SET_FLAGS, &params)?;
             unseen += i64::from(entry.flags.has(Flags::SEEN)) - i64::from(flags.has(Flags::SEEN));
-            changed = true;
             entry = Entry { flags, keywords, modseq, ..entry };
+            changed.push(entry.clone());
         }
         stored.entries.push(entry);
     }
-    if changed {
+    if !changed.is_empty() {
+        set_flags(tx, mailbox, &changed, modseq)?;
         tx.execute(COUNT_FLAGS, &[mailbox.into(), unseen.into(), modseq.into()])?;
         tx.announce(modseq);
     }
     Ok(stored)
+}
+
+/// The entries with these UIDs in ascending order, read run by run.
+fn in_runs(tx: &mut AccountTx<'_>, mailbox: MailboxId, uids: &[u32]) -> Result<Vec<Entry>, StoreError> {
+    let mut sorted = uids.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut found = Vec::with_capacity(sorted.len());
+    for run in sorted.chunk_by(|uid, next| uid.checked_add(1) == Some(*next)) {
+        let limit = u16::try_from(run.len()).unwrap_or(u16::MAX);
+        found.extend(within(tx, mailbox, (run[0], run[run.len() - 1]), limit)?);
+    }
+    Ok(found)
+}
+
+/// Writes new flags, those of neighbours that have the same now with one statement. Between
+/// UIDs that follow each other there is no other entry.
+fn set_flags(
+    tx: &mut AccountTx<'_>,
+    mailbox: MailboxId,
+    changed: &[Entry],
+    modseq: i64,
+) -> Result<(), StoreError> {
+    let are_alike = |entry: &Entry, next: &Entry| {
+        entry.uid.checked_add(1) == Some(next.uid)
+            && (entry.flags, &entry.keywords) == (next.flags, &next.keywords)
+    };
+    for alike in changed.chunk_by(are_alike) {
+        let keywords = alike[0].keywords.to_column();
+        let params = [
+            mailbox.into(),
+            alike[0].uid.into(),
+            alike[alike.len() - 1].uid.into(),
+            alike[0].flags.as_i64().into(),
+            keywords.as_deref().into(),
+            modseq.into(),
+        ];
+        tx.execute(SET_FLAGS, &params)?;
+    }
+    Ok(())
 }
 
 /// What EXPUNGE did.

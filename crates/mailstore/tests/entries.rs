@@ -21,6 +21,7 @@ both_engines! {
     flags_are_replaced_added_and_removed
     a_change_that_changes_nothing_leaves_the_modseq
     unchangedsince_protects_what_changed_later
+    neighbours_that_are_not_meant_stay_as_they_are
     copies_are_entries_of_the_same_email
     a_copy_that_does_not_fit_copies_nothing
     a_copy_into_its_own_mailbox_gets_new_uids
@@ -250,6 +251,31 @@ fn unchangedsince_protects_what_changed_later(mail: TestStore) {
     let present = row(&mail, INBOX).modseq;
     assert_eq!(store_flags(&mail, &[1, 2, 3], add.clone(), Some(present)).modified, Vec::<u32>::new());
     assert_eq!(store_flags(&mail, &[1, 2, 3], add, Some(0)).modified, [1, 2, 3]);
+    no_problems(&mail);
+}
+
+fn neighbours_that_are_not_meant_stay_as_they_are(mail: TestStore) {
+    // Those that follow each other and become alike are written together.
+    with_mail(&mail, 12);
+    let change = |uids: &[u32], change| store_flags(&mail, uids, change, None);
+    change(&[3, 7], Change::Add(Flags::DRAFT, words(["work"])));
+    change(&[5], Change::Add(Flags::FLAGGED, words([])));
+    let at = now(&mail);
+    mail.write_as(home(), move |tx| entry::expunge(tx, INBOX, &[6], at)).unwrap();
+    let (before, unseen) = (entries(&mail, INBOX), row(&mail, INBOX).unseen);
+    let meant = [2, 3, 4, 5, 6, 7, 8, 10, 11];
+    let stored =
+        change(&[11, 2, 3, 4, 5, 6, 7, 8, 10], Change::Add(Flags::SEEN.with(Flags::FLAGGED), words([])));
+    let after = entries(&mail, INBOX);
+    for (before, after) in before.iter().zip(&after) {
+        let is_meant = meant.contains(&before.uid);
+        let flags = if is_meant { before.flags.with(Flags::SEEN).with(Flags::FLAGGED) } else { before.flags };
+        assert_eq!((after.uid, after.flags, &after.keywords), (before.uid, flags, &before.keywords));
+        assert_eq!(after.modseq > before.modseq, is_meant, "{}", after.uid);
+    }
+    let told: Vec<Entry> = after.into_iter().filter(|entry| meant.contains(&entry.uid)).collect();
+    assert_eq!(stored.entries, told);
+    assert_eq!(row(&mail, INBOX).unseen, unseen - 8);
     no_problems(&mail);
 }
 

@@ -424,7 +424,7 @@ impl Simulation {
 
     fn store_flags(&mut self, account: usize) {
         let (home, folder) = (self.accounts[account].home, self.folder(account));
-        let uids = self.uids(account, folder);
+        let mut uids = self.uids(account, folder);
         let (flags, keywords) = self.words();
         let change = match self.rng.below(3) {
             0 => Change::Replace(flags, keywords),
@@ -444,6 +444,7 @@ impl Simulation {
         let Some(folder) = account.folders.get_mut(&folder) else { return };
         let mut answers = stored.entries.iter();
         let mut modified = Vec::new();
+        uids.sort_unstable();
         for uid in uids {
             let Some(message) = folder.messages.get_mut(&uid) else { continue };
             if since.is_some_and(|since| message.modseq > since) {

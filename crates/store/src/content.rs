@@ -53,6 +53,8 @@ const LEVEL: i32 = 1;
 /// less room, and the table, 128 KiB, still lies in the nearest caches. Small contents get a
 /// small one in any case.
 const HASH_LOG: u32 = 15;
+/// Up to this size a message is decompressed into memory that is taken for it at once.
+const AT_ONCE: u64 = 4 << 20;
 
 /// The tables of content.
 pub const SCHEMA: Component = Component {
@@ -255,7 +257,13 @@ impl Content {
     pub async fn read(&self, placement: Placement) -> Result<Vec<u8>, ContentError> {
         match placement {
             Placement::Inline(stored) => decode(&stored),
-            Placement::Object(key) => decode(&self.objects.get(&key).await?),
+            // It is large, so others have this thread meanwhile.
+            Placement::Object(key) => {
+                let stored = self.objects.get(&key).await?;
+                let decoded = tokio::task::spawn_blocking(move || decode(&stored)).await;
+                let failed = |cause| ObjectsError::Failed { key: key.to_string(), cause };
+                decoded.map_err(|error| failed(error.to_string()))?
+            }
         }
     }
 
@@ -451,9 +459,27 @@ pub fn encode(bytes: &[u8]) -> Vec<u8> {
 pub fn decode(stored: &[u8]) -> Result<Vec<u8>, ContentError> {
     let damaged = |cause: String| ContentError::Damaged(cause);
     match stored.split_first() {
-        Some((&ZSTD, frame)) => zstd::stream::decode_all(frame).map_err(|error| damaged(error.to_string())),
+        Some((&ZSTD, frame)) => inflate(frame).map_err(|error| damaged(error.to_string())),
         Some((version, _)) => Err(damaged(format!("unknown version {version}"))),
         None => Err(damaged("nothing there".into())),
+    }
+}
+
+/// A frame of a size that it tells, which is all that [`encode`] writes, is undone in one
+/// piece by a decompressor that each thread keeps: for a small message, making one takes
+/// longer than using it.
+fn inflate(frame: &[u8]) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<zstd::bulk::Decompressor<'static>> =
+            RefCell::new(zstd::bulk::Decompressor::new().expect("zstd makes a decompressor"));
+    }
+    match zstd::zstd_safe::get_frame_content_size(frame) {
+        // A frame that is damaged may tell anything.
+        Ok(Some(size)) if size <= AT_ONCE => {
+            let capacity = usize::try_from(size).unwrap_or(0);
+            DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(frame, capacity))
+        }
+        _ => zstd::stream::decode_all(frame),
     }
 }
 

@@ -7,7 +7,7 @@ use hikyaku_imap_proto::response::StatusResponse;
 use hikyaku_imap_proto::{Uid, UidSet};
 use hikyaku_mailstore::{Flags, entry};
 
-use crate::selected::{READ_STEP, steps};
+use crate::selected::steps;
 use crate::session::{Failure, Session};
 
 /// Removes the marked messages, of `among` only if that is given.
@@ -23,27 +23,14 @@ pub(super) async fn expunge(session: &mut Session<'_>, among: Option<UidSet>) ->
     Ok(())
 }
 
-/// The marked messages that the client knows.
+/// The marked messages that the client knows: not those that came meanwhile, which it has not
+/// seen.
 pub(super) async fn deleted(session: &Session<'_>, among: Option<&UidSet>) -> Result<UidSet, Failure> {
     let selected = session.selected()?;
-    let id = selected.id;
-    let mut found = Vec::new();
-    let mut last = 0;
-    loop {
-        let step = session.read("imap.deleted", move |tx| entry::entries(tx, id, last, READ_STEP)).await?;
-        let is_last = step.len() < usize::from(READ_STEP);
-        for entry in &step {
-            last = entry.uid;
-            let uid = Uid::new(entry.uid).filter(|uid| {
-                // Not those that came meanwhile: the client has not seen them.
-                selected.view.uids().contains(*uid) && among.is_none_or(|among| among.contains(*uid))
-            });
-            if entry.flags.has(Flags::DELETED) {
-                found.extend(uid);
-            }
-        }
-        if is_last {
-            return Ok(found.into_iter().collect());
-        }
-    }
+    let found = session.services.versions.current(session, selected.id).await?;
+    let Some((_, version)) = found else { return Ok(UidSet::new()) };
+    let is_known =
+        |uid: &Uid| selected.view.uids().contains(*uid) && among.is_none_or(|among| among.contains(*uid));
+    let marked = version.entries().filter(|entry| entry.flags.has(Flags::DELETED));
+    Ok(marked.filter_map(|entry| Uid::new(entry.uid)).filter(is_known).collect())
 }

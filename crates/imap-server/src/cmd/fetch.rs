@@ -4,16 +4,19 @@
 //! RFC 8970 (PREVIEW), RFC 7162 (MODSEQ, CHANGEDSINCE, VANISHED). RFC 3516
 //! (BINARY).
 
+use std::collections::VecDeque;
+
 use hikyaku_imap_proto::command::{By, Fetch, FetchAtt};
 use hikyaku_imap_proto::response::{self, FetchWriter, StatusResponse};
 use hikyaku_imap_proto::table::{Reason, Row};
 use hikyaku_imap_proto::{DateTime, Messages, Uid, UidSet};
 use hikyaku_mailstore::{Change, Entry, Flags, Keywords, email, entry};
 use hikyaku_mime::text::preview;
-use hikyaku_types::{EmailId, ThreadId, Timestamp};
+use hikyaku_types::{ThreadId, Timestamp};
 
 use super::resolve;
-use crate::facts::{Message, UnknownEncoding, content, work};
+use crate::batches::{Batches, Depth};
+use crate::facts::{Message, UnknownEncoding, needs_structure};
 use crate::history::{self, Since};
 use crate::packs::{Listed, Packs};
 use crate::selected::{Reader, flags_of, mod_seq};
@@ -59,8 +62,9 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
     let (mut reader, mut packs) = (Reader::new(id, uids), Packs::new(id));
     while let Some(entries) = reader.step(session).await? {
         let mut seen = Vec::new();
+        let mut step = Step::of(session, &mut packs, &entries, fetch, wants).await?;
         for entry in entries {
-            match read(session, &mut packs, &entry, wants).await {
+            match step.read(session, &entry).await {
                 Ok(found) => {
                     let becomes_seen = sees && !entry.flags.has(Flags::SEEN);
                     let flags = if becomes_seen { entry.flags.with(Flags::SEEN) } else { entry.flags };
@@ -78,7 +82,7 @@ pub(super) async fn fetch(session: &mut Session<'_>, row: &'static Row, fetch: &
             }
             session.wire.relieve().await?;
         }
-        for seen in seen.chunks(usize::from(entry::STEP)) {
+        for seen in seen.chunks(usize::from(entry::FLAGS_STEP)) {
             mark_seen(session, seen).await?;
         }
     }
@@ -132,34 +136,56 @@ struct Found {
     message: Option<Message>,
 }
 
-async fn read(
-    session: &Session<'_>,
-    packs: &mut Packs,
-    entry: &Entry,
+/// How the messages of some entries are read.
+struct Step {
     wants: Wants,
-) -> Result<Found, Failure> {
-    let id = entry.email;
-    match wants {
-        Wants::Entry => Ok(Found::default()),
-        Wants::Arrival => {
-            let arrival = session.read("imap.arrival", move |tx| email::arrival(tx, id)).await?;
-            Ok(Found { arrival, ..Found::default() })
-        }
-        Wants::Listing => match packs.find(session, entry.uid).await? {
-            Some(listed) => {
-                Ok(Found { arrival: Some(listed.arrival), listed: Some(listed), ..Found::default() })
-            }
-            None => whole(session, id).await,
-        },
-        Wants::Content => whole(session, id).await,
-    }
+    /// What packs have of each of them.
+    listed: VecDeque<Option<Listed>>,
+    /// Those of which nothing smaller is enough.
+    batches: Batches,
 }
 
-async fn whole(session: &Session<'_>, id: EmailId) -> Result<Found, Failure> {
-    let (email, content) = content(session, id).await?;
-    let message = work(content.len(), move || Message::new(content)).await?;
-    let arrival = Some((email.received_at, email.thread));
-    Ok(Found { arrival, message: Some(message), ..Found::default() })
+impl Step {
+    async fn of(
+        session: &Session<'_>,
+        packs: &mut Packs,
+        entries: &[Entry],
+        fetch: &Fetch,
+        most: Wants,
+    ) -> Result<Self, Failure> {
+        let mut listed = VecDeque::new();
+        if most == Wants::Listing {
+            for entry in entries {
+                listed.push_back(packs.find(session, entry.uid).await?);
+            }
+        }
+        let is_whole = |at: usize| match most {
+            Wants::Entry | Wants::Arrival => false,
+            Wants::Listing => listed.get(at).is_some_and(Option::is_none),
+            Wants::Content => true,
+        };
+        let whole = entries.iter().enumerate().filter(|(at, _)| is_whole(*at)).map(|(_, entry)| entry);
+        let is_deep = |att: &FetchAtt| wants(att) > Wants::Arrival && needs_structure(att);
+        let depth = if fetch.atts.iter().any(is_deep) { Depth::Structure } else { Depth::Bytes };
+        Ok(Self { wants: most, batches: Batches::new(whole, depth), listed })
+    }
+
+    /// What is told of the next of the entries, which is this one.
+    async fn read(&mut self, session: &Session<'_>, entry: &Entry) -> Result<Found, Failure> {
+        let id = entry.email;
+        if self.wants == Wants::Entry {
+            return Ok(Found::default());
+        }
+        if self.wants == Wants::Arrival {
+            let arrival = session.read("imap.arrival", move |tx| email::arrival(tx, id)).await?;
+            return Ok(Found { arrival, ..Found::default() });
+        }
+        if let Some(listed) = self.listed.pop_front().flatten() {
+            return Ok(Found { arrival: Some(listed.arrival), listed: Some(listed), ..Found::default() });
+        }
+        let (arrival, message) = self.batches.next(session, id).await?;
+        Ok(Found { arrival: Some(arrival), message: Some(message), ..Found::default() })
+    }
 }
 
 /// How a message was told.
@@ -205,8 +231,12 @@ fn tell(
 /// Many overlapping parts of one message: the answer would be far larger than the message.
 fn asks_too_much(fetch: &Fetch, found: &Found) -> bool {
     let Some(message) = &found.message else { return false };
-    let sections = fetch.atts.iter().filter_map(|att| message.section(att));
-    let asked: usize = sections.map(|bytes| bytes.len()).sum();
+    let sections = fetch.atts.iter().filter(|att| att.content_section().is_some());
+    // One is no longer than the message.
+    let asked: usize = match sections.clone().count() {
+        0 | 1 => message.content.len(),
+        _ => sections.filter_map(|att| message.section(att)).map(|bytes| bytes.len()).sum(),
+    };
     // Decoded parts are no longer than the message.
     let is_decoded = |att: &&FetchAtt| matches!(att, FetchAtt::Binary { .. } | FetchAtt::BinarySize { .. });
     let decoded = fetch.atts.iter().filter(is_decoded).count().saturating_sub(1) * message.content.len() / 8;
@@ -242,7 +272,7 @@ fn item(
         (FetchAtt::Body, _, Some(message)) => line.body(&message.body_structure()),
         (FetchAtt::BodyStructure, _, Some(message)) => line.body_structure(&message.body_structure()),
         (FetchAtt::Preview { .. }, _, Some(message)) => {
-            line.preview(Some(&preview(&message.content, &message.structure)));
+            line.preview(Some(&preview(&message.content, message.structure())));
         }
         (FetchAtt::Binary { part, partial, .. }, _, Some(message)) => {
             line.content(att, message.binary(part, *partial)?.as_deref());

@@ -10,7 +10,7 @@ use hikyaku_mailstore::entry::Stored;
 use hikyaku_mailstore::{Change, Entry, entry};
 
 use super::resolve;
-use crate::selected::{Selected, flags_of, mod_seq, steps, to_store};
+use crate::selected::{Selected, flags_of, mod_seq, steps_of, to_store};
 use crate::session::{Failure, Outcome, Session};
 
 pub(super) async fn store(session: &mut Session<'_>, row: &'static Row, store: &Store) -> Outcome {
@@ -28,7 +28,7 @@ pub(super) async fn store(session: &mut Session<'_>, row: &'static Row, store: &
     };
     let since = store.unchanged_since.map(|since| i64::try_from(since.get()).unwrap_or(i64::MAX));
     let mut modified = Vec::new();
-    for step in steps(&uids) {
+    for step in steps_of(&uids, entry::FLAGS_STEP) {
         let change = change.clone();
         let stored =
             session.write("imap.store", move |tx| entry::store_flags(tx, id, &step, &change, since)).await?;

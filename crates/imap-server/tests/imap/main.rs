@@ -4,6 +4,7 @@
 //! checks what each of them was told.
 
 mod append;
+mod batches;
 mod client;
 mod clients;
 mod compress;
