@@ -22,7 +22,6 @@ use crate::session::{Failure, Outcome, Session};
 use crate::wire::Wire;
 use crate::{Mode, Services, Start};
 
-const READ: usize = 16 << 10;
 /// Messages that one APPEND may bring: they become one transaction.
 const MOST_MESSAGES: usize = 500;
 /// IDLE looks by itself this often, and so soon after it could not.
@@ -130,33 +129,33 @@ impl Shell<'_> {
         }
     }
 
+    /// What is seldom and large is boxed: a session that waits should take little memory.
     async fn until_the_end(&mut self) -> Result<(), End> {
         if self.session.mode.start == Start::Tls {
-            self.start_tls().await?;
+            Box::pin(self.start_tls()).await?;
         }
         let greeting = StatusResponse::greeting(self.session.capabilities());
         greeting.untagged(&mut self.session.wire.out);
         let mut framer = Framer::new(Limits::new(self.session.mode.message_bytes));
-        let mut buffer = vec![0; READ];
-        let (mut start, mut end) = (0, 0);
+        let mut came = Vec::new();
+        let mut input: &[u8] = &[];
         loop {
-            let mut input = buffer.get(start..end).unwrap_or_default();
             let step = framer.next(&mut input).map(|event| self.step(event));
-            start = end - input.len();
             match step {
                 Some(Step::Command(request)) => {
-                    let then = self.command(request, &mut framer).await?;
+                    let then = Box::pin(self.command(request, &mut framer)).await?;
                     if !matches!(then, Then::GoOn) {
-                        let came = buffer.get(start..end).unwrap_or_default();
-                        self.change_stream(then, came).await?;
+                        Box::pin(self.change_stream(then, input)).await?;
                         framer = Framer::new(Limits::new(self.session.mode.message_bytes));
-                        (start, end) = (0, 0);
+                        input = &[];
                     }
                 }
-                Some(step) => self.other(step, &mut framer).await?,
+                Some(step) => Box::pin(self.other(step, &mut framer)).await?,
                 None => {
-                    end = self.wait(&mut buffer).await?;
-                    start = 0;
+                    // Nothing is kept while the client is silent.
+                    drop(std::mem::take(&mut came));
+                    came = self.wait().await?;
+                    input = &came;
                 }
             }
         }
@@ -436,7 +435,7 @@ impl Shell<'_> {
 
     /// Sends what waits, then waits for bytes, for changes while idling, for the deadline,
     /// or for the end of the process.
-    async fn wait(&mut self, buffer: &mut [u8]) -> Result<usize, End> {
+    async fn wait(&mut self) -> Result<Vec<u8>, End> {
         let silence = match self.session.account {
             Some(_) => self.session.mode.silence,
             None => self.session.mode.silence_before_sign_in,
@@ -454,18 +453,18 @@ impl Shell<'_> {
                 }
             };
             tokio::select! {
-                read = timeout_at(silence, wire.read(buffer)) => return match read {
-                    Ok(Ok(0)) => Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
-                    Ok(Ok(count)) => Ok(count),
+                read = timeout_at(silence, wire.read()) => return match read {
+                    Ok(Ok(came)) if came.is_empty() => Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
+                    Ok(Ok(came)) => Ok(came),
                     Ok(Err(error)) => Err(End::Lost(error)),
-                    Err(_) => self.bye(&StatusResponse::bye_idle()).map(|()| 0),
+                    Err(_) => self.bye(&StatusResponse::bye_idle()).map(|()| Vec::new()),
                 },
                 _ = changed => {}
                 // A hint can be lost, and what it led to can fail.
                 () = sleep(look_again), if is_idle => {}
-                () = self.ending.begun() => return self.bye(&StatusResponse::bye_shutdown()).map(|()| 0),
+                () = self.ending.begun() => return self.bye(&StatusResponse::bye_shutdown()).map(|()| Vec::new()),
             }
-            look_again = if self.sync(Expunge::May).await? { LOOK_AGAIN } else { TRY_AGAIN };
+            look_again = if Box::pin(self.sync(Expunge::May)).await? { LOOK_AGAIN } else { TRY_AGAIN };
         }
     }
 
