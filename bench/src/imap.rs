@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// Holds idle connections to this address until standard input ends, too.
     #[arg(long, hide = true)]
     hold: Option<SocketAddr>,
+    /// The connections of `hold` are compressed.
+    #[arg(long, hide = true)]
+    deflated: bool,
     /// The authority that vouches for the server of `hold`.
     #[arg(long, hide = true)]
     authority: Option<PathBuf>,
@@ -83,7 +86,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return ours::serve(folder);
     }
     if let (Some(address), Some(authority)) = (arguments.hold, &arguments.authority) {
-        return idle::hold(address, authority, arguments.idle);
+        let bytes = if arguments.deflated { idle::Bytes::Deflated } else { idle::Bytes::Plain };
+        return idle::hold(address, authority, arguments.idle, bytes);
     }
     println!(
         "imap: a mailbox of {} messages of {} bytes, as many in {} other accounts",
@@ -97,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut ours = Ours::start(folder)?;
     let our_figures = measure(&mut ours, arguments)?;
     if "idle".contains(&arguments.only) {
-        idle::measure(&ours, arguments)?;
+        idle::measure(&mut ours, arguments)?;
     }
     drop(ours);
     let mut theirs = None;

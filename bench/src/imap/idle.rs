@@ -16,16 +16,49 @@ use tokio::net::TcpSocket;
 use super::ours::{AUTHORITY, Ours};
 use super::{Arguments, IDLE, PASSWORD, Server};
 
+/// `d IDLE` in a stored block (RFC 1951 section 3.2.4), and an empty one: a flush.
+const IDLE_DEFLATED: &[u8] = b"\0\x08\0\xf7\xffd IDLE\r\n\0\0\0\xff\xff";
+
 /// A source may have a hundred connections.
 const OF_ONE_SOURCE: u32 = 90;
 
-pub(crate) fn measure(server: &Ours, arguments: &Arguments) -> anyhow::Result<()> {
+/// What the client asked for after it had opened its mailbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    Plain,
+    /// COMPRESS.
+    Deflated,
+}
+
+pub(crate) fn measure(server: &mut Ours, arguments: &Arguments) -> anyhow::Result<()> {
+    for (bytes, name, goal) in [(Bytes::Plain, "", 20), (Bytes::Deflated, " and COMPRESS", 60)] {
+        // What a server gave back to its allocator would count for nothing.
+        server.restart()?;
+        let (before, after) = memory(server, arguments.idle, bytes)?;
+        println!(
+            "idle: {} connections under TLS{name} with {} messages: {:.1} KiB private each (goal {goal}), {} MiB before",
+            arguments.idle,
+            arguments.idle_messages,
+            after.saturating_sub(before) as f64 / f64::from(arguments.idle),
+            before >> 10,
+        );
+    }
+    Ok(())
+}
+
+/// KiB before and with so many connections.
+fn memory(server: &Ours, count: u32, bytes: Bytes) -> anyhow::Result<(u64, u64)> {
     // What the first connections bring along is not of each.
     let (mut held, mut before) = (Vec::new(), 0);
-    for count in [100, arguments.idle] {
+    for count in [100, count] {
         before = private_memory(server.pid())?;
-        let mut clients = Command::new(std::env::current_exe()?)
-            .args(["imap", "--hold", &server.tls.to_string(), "--idle", &count.to_string(), "--authority"])
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["imap", "--hold", &server.tls.to_string(), "--idle", &count.to_string()]);
+        if bytes == Bytes::Deflated {
+            command.arg("--deflated");
+        }
+        let mut clients = command
+            .arg("--authority")
             .arg(server.folder().join(AUTHORITY))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -39,14 +72,7 @@ pub(crate) fn measure(server: &Ours, arguments: &Arguments) -> anyhow::Result<()
         drop(clients.stdin.take());
         clients.wait()?;
     }
-    println!(
-        "idle: {} connections under TLS with {} messages: {:.1} KiB private each (goal 20), {} MiB before",
-        arguments.idle,
-        arguments.idle_messages,
-        after.saturating_sub(before) as f64 / f64::from(arguments.idle),
-        before >> 10,
-    );
-    Ok(())
+    Ok((before, after))
 }
 
 /// KiB that a process shares with no other.
@@ -57,7 +83,7 @@ fn private_memory(pid: u32) -> anyhow::Result<u64> {
 }
 
 /// Opens so many connections, says that they are there, and keeps them.
-pub(crate) fn hold(address: SocketAddr, authority: &Path, count: u32) -> anyhow::Result<()> {
+pub(crate) fn hold(address: SocketAddr, authority: &Path, count: u32, bytes: Bytes) -> anyhow::Result<()> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(std::fs::read(authority)?))?;
     let tls = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
@@ -73,7 +99,7 @@ pub(crate) fn hold(address: SocketAddr, authority: &Path, count: u32) -> anyhow:
             socket.connect(address).await?.into_std()
         })?;
         socket.set_nonblocking(false)?;
-        connections.push(open(socket, Arc::clone(&tls))?);
+        connections.push(open(socket, Arc::clone(&tls), bytes)?);
     }
     println!("ready");
     // Until the other end of the pipe is closed.
@@ -84,14 +110,22 @@ pub(crate) fn hold(address: SocketAddr, authority: &Path, count: u32) -> anyhow:
 type Held = StreamOwned<ClientConnection, TcpStream>;
 
 /// Signs in, opens the mailbox, idles.
-fn open(socket: TcpStream, tls: Arc<ClientConfig>) -> anyhow::Result<Held> {
+fn open(socket: TcpStream, tls: Arc<ClientConfig>, bytes: Bytes) -> anyhow::Result<Held> {
     let connection = ClientConnection::new(tls, ServerName::try_from("localhost")?)?;
     let mut stream = BufReader::with_capacity(4096, StreamOwned::new(connection, socket));
     let login = format!("a LOGIN {IDLE} {PASSWORD}\r\n");
     for (command, end) in [("", "* OK"), (login.as_str(), "a OK"), ("b SELECT INBOX\r\n", "b OK")] {
         ask(&mut stream, command, end)?;
     }
-    ask(&mut stream, "c IDLE\r\n", "+")?;
+    match bytes {
+        Bytes::Plain => ask(&mut stream, "d IDLE\r\n", "+")?,
+        Bytes::Deflated => {
+            ask(&mut stream, "c COMPRESS DEFLATE\r\n", "c OK")?;
+            stream.get_mut().write_all(IDLE_DEFLATED)?;
+            // All of its answer comes at once, whatever it looks like.
+            stream.read_exact(&mut [0])?;
+        }
+    }
     Ok(stream.into_inner())
 }
 

@@ -124,3 +124,20 @@ impl Mode {
 pub async fn serve(connection: Connection, mode: Mode, services: Services) {
     shell::run(connection, &mode, &services).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What a command needs is boxed while it runs: each of thousands of idle connections
+    /// keeps this future.
+    #[test]
+    fn a_session_that_waits_is_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 3 << 10, "{size} bytes");
+    }
+}

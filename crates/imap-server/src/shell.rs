@@ -23,7 +23,6 @@ use crate::session::{Failure, Outcome, Session};
 use crate::wire::Wire;
 use crate::{Mode, Services, Start};
 
-const READ: usize = 16 << 10;
 /// Messages that one APPEND may bring: they become one transaction.
 const MOST_MESSAGES: usize = 500;
 /// IDLE looks by itself this often, and so soon after it could not.
@@ -78,12 +77,11 @@ impl From<io::Error> for Finish {
     }
 }
 
-/// What comes from the client: the bytes from `start` to `end` are not looked at yet.
+/// What came from the client: the bytes from `start` on are not looked at yet.
 struct Incoming {
     framer: Framer,
-    buffer: Vec<u8>,
+    came: Vec<u8>,
     start: usize,
-    end: usize,
 }
 
 struct Shell<'s> {
@@ -163,13 +161,14 @@ impl Shell<'_> {
         }
     }
 
+    /// What is seldom and large is boxed: a session that waits should take little memory.
     async fn until_the_end(&mut self) -> Result<(), Finish> {
         if self.session.mode.start == Start::Tls {
-            self.start_tls().await?;
+            Box::pin(self.start_tls()).await?;
         }
         let greeting = StatusResponse::greeting(self.session.capabilities());
         greeting.untagged(&mut self.session.wire.out);
-        let mut incoming = Incoming { framer: self.framer(), buffer: vec![0; READ], start: 0, end: 0 };
+        let mut incoming = Incoming { framer: self.framer(), came: Vec::new(), start: 0 };
         loop {
             let ending = self.session.visit.as_ref().map(Visit::end);
             if ending.as_ref().is_some_and(End::has_come) {
@@ -189,24 +188,26 @@ impl Shell<'_> {
 
     /// Does what came next, or waits for it.
     async fn turn(&mut self, incoming: &mut Incoming) -> Result<(), Finish> {
-        let Incoming { framer, buffer, start, end } = incoming;
-        let mut input = buffer.get(*start..*end).unwrap_or_default();
+        let Incoming { framer, came, start } = incoming;
+        let mut input = came.get(*start..).unwrap_or_default();
         let step = framer.next(&mut input).map(|event| self.step(event));
-        *start = *end - input.len();
+        *start = came.len() - input.len();
         match step {
             Some(Step::Command(request)) => {
-                let then = self.command(request, framer).await?;
+                let then = Box::pin(self.command(request, framer)).await?;
                 if !matches!(then, Then::GoOn) {
-                    let came = buffer.get(*start..*end).unwrap_or_default();
-                    self.change_stream(then, came).await?;
+                    let rest = came.get(*start..).unwrap_or_default();
+                    Box::pin(self.change_stream(then, rest)).await?;
                     *framer = self.framer();
-                    (*start, *end) = (0, 0);
+                    *start = came.len();
                 }
             }
-            Some(step) => self.other(step, framer).await?,
+            Some(step) => Box::pin(self.other(step, framer)).await?,
             None => {
-                *end = self.wait(buffer).await?;
+                // Nothing is kept while the client is silent.
+                drop(std::mem::take(came));
                 *start = 0;
+                *came = self.wait().await?;
             }
         }
         Ok(())
@@ -494,7 +495,7 @@ impl Shell<'_> {
 
     /// Sends what waits, then waits for bytes, for changes while idling, for the deadline,
     /// or for the end of the process.
-    async fn wait(&mut self, buffer: &mut [u8]) -> Result<usize, Finish> {
+    async fn wait(&mut self) -> Result<Vec<u8>, Finish> {
         let silence = match self.session.account {
             Some(_) => self.session.mode.silence,
             None => self.session.mode.silence_before_sign_in,
@@ -513,19 +514,19 @@ impl Shell<'_> {
                 }
             };
             tokio::select! {
-                read = timeout_at(silence, wire.read(buffer)) => return match read {
-                    Ok(Ok(0)) => Err(Finish::Lost(io::ErrorKind::UnexpectedEof.into())),
-                    Ok(Ok(count)) => Ok(count),
+                read = timeout_at(silence, wire.read()) => return match read {
+                    Ok(Ok(came)) if came.is_empty() => Err(Finish::Lost(io::ErrorKind::UnexpectedEof.into())),
+                    Ok(Ok(came)) => Ok(came),
                     Ok(Err(error)) => Err(Finish::Lost(error)),
-                    Err(_) => self.bye(&StatusResponse::bye_idle()).map(|()| 0),
+                    Err(_) => self.bye(&StatusResponse::bye_idle()).map(|()| Vec::new()),
                 },
                 _ = changed => {}
                 // A hint can be lost, and what it led to can fail.
                 () = sleep(look_again), if is_idle => {}
-                () = ended(ending.as_ref()) => return self.bye(&StatusResponse::bye_ended()).map(|()| 0),
-                () = self.ending.begun() => return self.bye(&StatusResponse::bye_shutdown()).map(|()| 0),
+                () = ended(ending.as_ref()) => return self.bye(&StatusResponse::bye_ended()).map(|()| Vec::new()),
+                () = self.ending.begun() => return self.bye(&StatusResponse::bye_shutdown()).map(|()| Vec::new()),
             }
-            look_again = if self.sync(Expunge::May).await? { LOOK_AGAIN } else { TRY_AGAIN };
+            look_again = if Box::pin(self.sync(Expunge::May)).await? { LOOK_AGAIN } else { TRY_AGAIN };
         }
     }
 

@@ -2,19 +2,28 @@
 //! directions are compressed.
 //!
 //! Standards: RFC 4978, RFC 8437 section 4.1 (where compression ends).
-//! Invariant: what a client can make large is not held whole: an answer is sent when it is
-//! [`FULL`], and what comes in compressed is inflated no further than it is asked for.
+//! Invariants:
+//! - what a client can make large is not held whole: an answer is sent when it is [`FULL`],
+//!   and what comes in compressed is inflated no further than [`READ`];
+//! - a connection on which nothing moves keeps no buffer, but for the window of compression.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hikyaku_imap_proto::deflate::{Damaged, Deflater, Flush, Inflater};
 use hikyaku_net::{Stream, TlsAcceptor, TlsFacts};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 /// From this size on the buffer is sent although the command goes on.
 const FULL: usize = 64 << 10;
+/// Bytes of one read.
+const READ: usize = 16 << 10;
+
 /// A connection with what waits to be sent on it.
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -55,25 +64,25 @@ impl Wire {
 
     /// The next bytes; none when the client has closed the connection. Nothing is lost if it
     /// is dropped before it is ready.
-    pub(crate) async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self) -> io::Result<Vec<u8>> {
         if matches!(self.inward, Inward::Compressed(_)) {
             // A few bytes can be a thousand times as many: others have their turn between.
             tokio::task::yield_now().await;
         }
         loop {
-            let given = self.take_held(bytes)?;
-            if given > 0 {
+            let given = self.take_held()?;
+            if !given.is_empty() {
                 return Ok(given);
             }
-            let count = self.stream.read(bytes).await?;
-            if count == 0 || matches!(self.inward, Inward::Plain) {
-                return Ok(count);
+            let came = receive(&mut self.stream).await?;
+            if came.is_empty() || matches!(self.inward, Inward::Plain) {
+                return Ok(came);
             }
-            self.held.extend_from_slice(bytes.get(..count).unwrap_or_default());
+            self.held.extend_from_slice(&came);
         }
     }
 
-    fn take_held(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+    fn take_held(&mut self) -> io::Result<Vec<u8>> {
         let mut input = self.held.as_slice();
         if let Inward::Ending(inflater) = &mut self.inward
             && inflater.finish(&mut input).map_err(damaged)?
@@ -81,9 +90,13 @@ impl Wire {
             self.inward = Inward::Plain;
         }
         let given = match &mut self.inward {
-            Inward::Plain => io::Read::read(&mut input, bytes)?,
-            Inward::Compressed(inflater) => inflater.inflate(&mut input, bytes).map_err(damaged)?,
-            Inward::Ending(_) => 0,
+            Inward::Plain => std::mem::take(&mut input).to_vec(),
+            Inward::Compressed(inflater) => {
+                let mut bytes = [0; READ];
+                let count = inflater.inflate(&mut input, &mut bytes).map_err(damaged)?;
+                bytes.get(..count).unwrap_or_default().to_vec()
+            }
+            Inward::Ending(_) => Vec::new(),
         };
         let taken = self.held.len() - input.len();
         self.held.drain(..taken);
@@ -113,6 +126,7 @@ impl Wire {
     /// Sends what waits.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         self.send(Flush::Yes).await?;
+        self.out = Vec::new();
         within(self.patience, self.stream.flush()).await
     }
 
@@ -173,6 +187,18 @@ impl Wire {
         self.flush().await?;
         within(self.patience, self.stream.shutdown()).await
     }
+}
+
+/// What has come, at least one byte unless the client has closed the connection: only then is
+/// there a buffer of it.
+async fn receive(stream: &mut Stream) -> io::Result<Vec<u8>> {
+    poll_fn(|cx| {
+        let mut bytes = [MaybeUninit::uninit(); READ];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().to_vec()))
+    })
+    .await
 }
 
 fn damaged(damaged: Damaged) -> io::Error {
