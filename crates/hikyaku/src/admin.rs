@@ -6,6 +6,7 @@
 //!
 //! Exit codes: 0 done, 1 refused, 2 the command line is wrong, 3 it may work later.
 
+mod access;
 mod command;
 mod desk;
 mod import;
@@ -60,6 +61,9 @@ fn carry_out(matches: &ArgMatches, json: bool) -> Result<(), Refusal> {
     }
     if let Some((word @ ("block" | "history"), matches)) = matches.subcommand() {
         return sign_in::run(word, matches, place, json);
+    }
+    if let Some(("access", matches)) = matches.subcommand() {
+        return access::run(matches, place, json);
     }
     if let Some(("session", matches)) = matches.subcommand() {
         return session::run(matches, place, json);

@@ -617,3 +617,75 @@ fn a_settings_file_is_checked_for_people_and_programs() {
     assert_eq!((&finding["line"], &finding["key"]), (&4.into(), &"listen.smpt".into()));
     assert!(report.get("summary").is_none());
 }
+
+/// An IMAP connection from this address, as a proxy tells it.
+fn connect_from(address: SocketAddr, source: [u8; 4]) -> BufReader<TcpStream> {
+    let mut reader = connect(address);
+    let header = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c"[..], &source, &[127, 0, 0, 1, 0xc0, 0, 0, 143]];
+    reader.get_mut().write_all(&header.concat()).unwrap();
+    say(&mut reader, "", "* OK");
+    reader
+}
+
+/// Source rules over real connections: watched, enforced, insisted on, confirmed, released, with
+/// exceptions, and run over the past.
+#[test]
+fn an_administrator_says_from_where_one_may_come() {
+    const OFFICE: [u8; 4] = [192, 0, 2, 7];
+    const ELSEWHERE: [u8; 4] = [198, 51, 100, 7];
+    let folder = scratch_dir();
+    let (smtp, imap) = (free_address(), free_address());
+    let (file, data) = (folder.path().join("hikyaku.toml"), folder.path().join("data"));
+    let with_proxy = "\nproxies = '127.0.0.1'\nplain_sign_in_without_tls";
+    let text = settings(&data, smtp, imap).replace("\nplain_sign_in_without_tls", with_proxy);
+    std::fs::write(&file, text).unwrap();
+    installation(&data);
+    admin(&data, "account create ann@example.org", "").unwrap();
+    admin(&data, "credential create --account ann@example.org --password-stdin", "a secret of ours\n")
+        .unwrap();
+    let server = Server::start(&file);
+    let sign_in = |source, answer| {
+        let mut reader = connect_from(imap, source);
+        say(&mut reader, "a LOGIN ann@example.org \"a secret of ours\"\r\n", answer);
+    };
+    let access = |line: &str, allow: &[&str]| {
+        let words: Vec<&str> =
+            ["access"].into_iter().chain(line.split(' ')).chain(allow.iter().copied()).collect();
+        admin_words(&data, &words, "")
+    };
+    let office = ["--allow", "192.0.2.0/24 office in Osaka"];
+    let refused = admin(&data, "rule list", "").unwrap();
+    assert_eq!(refused, "There are none.\n");
+    let set = "set --tenant acme --service imap --mode";
+    access(&format!("{set} watch"), &office).unwrap();
+    sign_in(ELSEWHERE, "a OK");
+    let told = access("replay --tenant acme", &[]).unwrap();
+    assert!(told.contains("ann@example.org  198.51.100.7  imap     tenant"), "{told}");
+    let refused = access(&format!("{set} enforce --now --from 198.51.100.7"), &[]).unwrap_err();
+    assert!(refused.contains("would refuse 198.51.100.7"), "{refused}");
+    let tried = access(&format!("{set} enforce --dry-run"), &[]).unwrap();
+    assert!(tried.contains("From ") && tried.contains("Nothing was changed"), "{tried}");
+    sign_in(ELSEWHERE, "a OK");
+    let told = access(&format!("{set} enforce --now --insist --from 198.51.100.7"), &[]).unwrap();
+    assert!(told.contains("confirm it until"), "{told}");
+    sign_in(ELSEWHERE, "a NO [AUTHENTICATIONFAILED]");
+    sign_in(OFFICE, "a OK");
+    let rule = "--tenant acme --service imap";
+    let refused = access(&format!("confirm {rule} --from 198.51.100.7"), &[]).unwrap_err();
+    assert!(refused.contains("198.51.100.7 is not allowed by the new rule"), "{refused}");
+    access(&format!("confirm {rule} --from 192.0.2.7"), &[]).unwrap();
+    let history = admin(&data, "history list --limit 9", "").unwrap();
+    assert!(history.contains("rule-tenant"), "{history}");
+    let exception = "exception create --account ann@example.org --until 2100-01-01 --note travels";
+    admin(&data, exception, "").unwrap();
+    sign_in(ELSEWHERE, "a OK");
+    admin(&data, "exception delete ann@example.org", "").unwrap();
+    sign_in(ELSEWHERE, "a NO");
+    access(&format!("release {rule} --reason lost"), &[]).unwrap();
+    sign_in(ELSEWHERE, "a OK");
+    let audit = admin(&data, "audit --tenant acme --limit 1", "").unwrap();
+    assert!(audit.contains("change rule imap:tenant") && audit.contains("lost"), "{audit}");
+    let listed = admin(&data, "rule list --tenant acme", "").unwrap();
+    assert!(listed.contains("imap:tenant  active  watch  192.0.2.0/24 office in Osaka"), "{listed}");
+    server.stop();
+}

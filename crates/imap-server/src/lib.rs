@@ -138,6 +138,6 @@ mod tests {
     #[test]
     fn a_session_that_waits_is_small() {
         let size = size_of_future(serve);
-        assert!(size <= 3 << 10, "{size} bytes");
+        assert!(size <= 3_500, "{size} bytes");
     }
 }

@@ -21,8 +21,8 @@
 //! - attempts that were not checked, and good ones that teach nobody anything, cost no
 //!   statement of their own: they are written together each second ([`Gate::flush`]).
 //!
-//! Known weakness: while so many passwords are checked at once that a hash waits for longer
-//! than the timer, a failure that was checked is answered later than one that was not.
+//! While so many passwords are checked at once that a hash waits for longer than the timer, what
+//! is refused unseen waits as long (`Directory::password_turn`).
 
 mod atlas;
 mod blocks;
@@ -34,6 +34,7 @@ mod lifts;
 mod line;
 mod pending;
 mod permits;
+mod rule_change;
 mod rules;
 mod schema;
 mod scram;
@@ -50,6 +51,7 @@ pub use gate::{Gate, Offer};
 pub use history::Wanted;
 pub use lifts::Lift;
 pub use line::{Line, last_id};
+pub use rule_change::{By, Proposal, RuleError, RuleOf, RuleOwner};
 pub use schema::SCHEMA;
 pub use scram::{Caller, Proven};
 pub use sessions::{End, Session, Visit, Which};

@@ -35,7 +35,7 @@ fn level(level: RuleLevel) -> Option<Level> {
     })
 }
 
-fn rule(rule: &directory::Rule) -> Rule {
+pub(crate) fn rule(rule: &directory::Rule) -> Rule {
     let next = rule.next_mode.zip(rule.next_from);
     let change = next.map(|(next_mode, from)| Change {
         version: Version { mode: mode(next_mode.0.0), allow: allow(&rule.next_allow) },
@@ -45,7 +45,7 @@ fn rule(rule: &directory::Rule) -> Rule {
     Rule { base: Version { mode: mode(rule.mode), allow: allow(&rule.allow) }, change }
 }
 
-fn mode(mode: RuleMode) -> Mode {
+pub(crate) fn mode(mode: RuleMode) -> Mode {
     match mode {
         RuleMode::Off => Mode::Off,
         RuleMode::Watch => Mode::Watch,
@@ -54,11 +54,13 @@ fn mode(mode: RuleMode) -> Mode {
 }
 
 fn allow(entries: &[directory::Text<Allowed>]) -> Vec<Allow> {
-    let entry = |entry: &directory::Text<Allowed>| {
-        let Allowed { origin, until, note } = &entry.0;
-        Some(Allow { origin: self::origin(*origin)?, note: Note::new(note).ok()?, until: end(*until) })
-    };
-    entries.iter().filter_map(entry).collect()
+    entries.iter().filter_map(|written| entry(&written.0)).collect()
+}
+
+/// One entry; `None` only for what a newer program has written.
+pub(crate) fn entry(written: &Allowed) -> Option<Allow> {
+    let Allowed { origin, until, note } = written;
+    Some(Allow { origin: self::origin(*origin)?, note: Note::new(note).ok()?, until: end(*until) })
 }
 
 fn origin(origin: directory::Origin) -> Option<Origin> {

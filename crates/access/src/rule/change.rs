@@ -130,17 +130,32 @@ impl Rule {
         if excluded && own_address == OwnAddress::MustBeAllowed {
             return Err(ChangeError::LocksYouOut(from.ip));
         }
+        Ok(self.changed(version, begin, excluded, from.now))
+    }
+
+    /// The same by somebody who works at the server itself, whom no rule refuses.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; the rule stays as it is.
+    pub fn propose_at_server(
+        &self,
+        version: Version,
+        begin: Begin,
+        now: Timestamp,
+    ) -> Result<Self, ChangeError> {
+        check_entries(&version.allow, now)?;
+        Ok(self.changed(version, begin, false, now))
+    }
+
+    fn changed(&self, version: Version, begin: Begin, excluded: bool, now: Timestamp) -> Self {
         let start = match begin {
             // What refuses nobody needs no trial.
-            _ if version.mode != Mode::Enforce => from.now,
-            Begin::AfterWatch => from.now.after(WATCH),
-            Begin::AtOnce => from.now,
+            _ if version.mode != Mode::Enforce => now,
+            Begin::AfterWatch => now.after(WATCH),
+            Begin::AtOnce => now,
         };
         let confirm_by = excluded.then(|| start.after(CONFIRM));
-        Ok(Self {
-            base: self.settled(from.now).clone(),
-            change: Some(Change { version, from: start, confirm_by }),
-        })
+        Self { base: self.settled(now).clone(), change: Some(Change { version, from: start, confirm_by }) }
     }
 
     /// The version that nothing can take back any more.

@@ -21,7 +21,7 @@ record! {
         services: Vec<Text<Entrance>> = Vec::new(),
         /// The last day on which it holds (UTC).
         until: Option<Text<Day>> = None,
-        /// Why.
+        /// Why; it is never empty.
         note: String = String::new(),
     }
 }

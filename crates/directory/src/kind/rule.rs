@@ -293,9 +293,7 @@ mod tests {
 
     #[test]
     fn entries_say_whose_they_are() {
-        for text in
-            ["192.0.2.0/24", "JP", "Japan staff", "AS staff", "AS+7 staff", "AS4294967296 staff", "1P staff"]
-        {
+        for text in ["192.0.2.0/24", "JP", "Japan staff", "AS+7 staff", "AS4294967296 staff", "1P staff"] {
             let told = text.parse::<Allowed>().unwrap_err();
             assert!(
                 told.contains("is not a network, country or AS number and whose it is"),

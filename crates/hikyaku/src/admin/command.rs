@@ -49,6 +49,7 @@ pub(crate) fn command() -> Command {
         .subcommand(super::queue::command())
         .subcommand(super::sign_in::block_command())
         .subcommand(super::sign_in::history_command())
+        .subcommand(super::access::access_command())
         .subcommand(super::session::session_command())
         .subcommand(super::trace::command())
         .subcommand(seed())
@@ -86,8 +87,12 @@ fn of_kind(kind: Kind) -> Command {
 
 /// Credentials are gone at once when they are deleted.
 fn verbs(kind: Kind) -> impl Iterator<Item = Verb> {
-    let is_there =
-        move |verb: &Verb| kind != Kind::Credential || !matches!(verb, Verb::Undelete | Verb::Purge);
+    let is_there = move |verb: &Verb| match kind {
+        Kind::Credential => !matches!(verb, Verb::Undelete | Verb::Purge),
+        // `admin access set` tries them out.
+        Kind::Rule => !matches!(verb, Verb::Create | Verb::Change),
+        _ => true,
+    };
     Verb::ALL.into_iter().filter(is_there)
 }
 

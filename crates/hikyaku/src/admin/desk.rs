@@ -15,6 +15,7 @@ use hikyaku_trace::{Archive, RefusalLog};
 use hikyaku_types::Actor;
 use serde::{Deserialize, Serialize};
 
+use super::access::{self, AccessAsk, AccessReply};
 use super::import::{ImportAsk, ImportReply, Importer};
 use super::queue::{self, QueueAsk, QueueReply};
 use super::refusal::Refusal;
@@ -33,6 +34,7 @@ pub(super) enum Ask {
     Many(Vec<Request>),
     Import(ImportAsk),
     Queue(QueueAsk),
+    Access(AccessAsk),
     Session(SessionAsk),
     SignIn(SignInAsk),
     Trace(TraceAsk),
@@ -48,6 +50,7 @@ pub(super) enum Reply {
     Done,
     Import(ImportReply),
     Queue(QueueReply),
+    Access(AccessReply),
     Session(SessionReply),
     SignIn(SignInReply),
     Trace(TraceReply),
@@ -108,6 +111,7 @@ impl Desk {
             Ask::Many(requests) => self.many(who, requests).await.map(|()| Reply::Done),
             Ask::Import(ask) => self.importer.answer(&self.directory, ask).await.map(Reply::Import),
             Ask::Queue(ask) => queue::answer(self, who, ask).await.map(Reply::Queue),
+            Ask::Access(ask) => self.access(who, ask).await.map(Reply::Access),
             Ask::Session(ask) => self.session(who, ask).await.map(Reply::Session),
             Ask::SignIn(ask) => self.sign_in(who, ask).await.map(Reply::SignIn),
             Ask::Trace(ask) => trace::answer(self, ask).await.map(Reply::Trace),
@@ -116,6 +120,7 @@ impl Desk {
     }
 
     async fn one(&self, who: &str, request: Request) -> Result<Answer, Refusal> {
+        refuse_rule(&request)?;
         let may_exempt =
             matches!(&request.action, Action::Change { object, .. } if object.kind == Kind::Tenant);
         let done = self.directory.execute_as(Actor::Operator, who, request).await.map_err(refused)?;
@@ -139,6 +144,10 @@ impl Desk {
         sign_in::answer(self, self.gate()?, who, ask).await
     }
 
+    async fn access(&self, who: &str, ask: AccessAsk) -> Result<AccessReply, Refusal> {
+        access::answer(self, self.gate()?, who, ask).await
+    }
+
     async fn session(&self, who: &str, ask: SessionAsk) -> Result<SessionReply, Refusal> {
         session::answer(self, self.gate()?, who, ask).await
     }
@@ -148,8 +157,22 @@ impl Desk {
     }
 
     async fn many(&self, who: &str, requests: Vec<Request>) -> Result<(), Refusal> {
+        requests.iter().try_for_each(refuse_rule)?;
         self.directory.execute_many(Actor::Operator, who, requests).await.map_err(refused)
     }
+}
+
+/// A rule is made and changed where it is tried out first.
+fn refuse_rule(request: &Request) -> Result<(), Refusal> {
+    let kind = match &request.action {
+        Action::Create { kind, .. } => *kind,
+        Action::Change { object, .. } => object.kind,
+        _ => return Ok(()),
+    };
+    if kind == Kind::Rule {
+        return Err(Refusal::usage("rules are made and changed with `hikyaku admin access set`"));
+    }
+    Ok(())
 }
 
 fn refused(error: DirectoryError) -> Refusal {

@@ -302,11 +302,11 @@ mod tests {
         let said = answer(&moved(Verb::Show), &Answer::Object(view), &names(), false);
         for line in [
             "account ann@example.org\n",
-            "  tenant      acme (t-000000000002d)\n",
-            "  version     3\n",
-            "  quota       5GB\n",
-            "  title       -\n",
-            "  keep_copy   yes\n",
+            "  tenant       acme (t-000000000002d)\n",
+            "  version      3\n",
+            "  quota        5GB\n",
+            "  title        -\n",
+            "  keep_copy    yes\n",
         ] {
             assert!(said.contains(line), "{line} in {said}");
         }

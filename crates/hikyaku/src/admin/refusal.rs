@@ -35,6 +35,11 @@ impl Refusal {
         Self { code: UNAVAILABLE.into(), text: text.into() }
     }
 
+    /// It will not be done, for a reason that has a word of its own.
+    pub(crate) fn refused(code: &str, text: impl Into<String>) -> Self {
+        Self { code: code.into(), text: text.into() }
+    }
+
     /// What nobody expects: trying again is all that can be done.
     pub(crate) fn failed(error: &dyn Display) -> Self {
         Self::unavailable(format!("this cannot be done now, try again: {error}"))

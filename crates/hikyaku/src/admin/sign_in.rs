@@ -156,7 +156,7 @@ where
     shown(desk, kind, name).await?.id.parse().map_err(|error| Refusal::failed(&error))
 }
 
-async fn shown(desk: &Desk, kind: Kind, name: &str) -> Result<View, Refusal> {
+pub(super) async fn shown(desk: &Desk, kind: Kind, name: &str) -> Result<View, Refusal> {
     let object = Named { kind, name: name.to_owned(), tenant: None };
     let request = Request { action: Action::Show { object }, reason: None, dry_run: false };
     match desk.directory.execute(Actor::Operator, request).await {

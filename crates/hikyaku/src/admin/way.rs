@@ -140,7 +140,7 @@ impl Direct {
     fn answer(&mut self, ask: Ask) -> Result<Reply, Refusal> {
         let Self { desk, installation, runtime, who } = self;
         runtime.block_on(async {
-            if desk.gate.is_none() && matches!(ask, Ask::SignIn(_) | Ask::Session(_)) {
+            if desk.gate.is_none() && matches!(ask, Ask::SignIn(_) | Ask::Session(_) | Ask::Access(_)) {
                 let gate = installation.gate(&desk.directory, Atlas::default()).await;
                 desk.gate = Some(gate.map_err(|error| Refusal::failed(&error))?);
             }
