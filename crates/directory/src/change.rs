@@ -563,6 +563,11 @@ pub(crate) fn target(tx: &mut TenantTx<'_>, object: &Object) -> Result<Target, D
     let account = match object.kind {
         Kind::Account => Some(object.id),
         Kind::Credential => object.parent,
+        // Who keeps an account out has power over it.
+        Kind::Rule => match rule::level(object) {
+            RuleLevel::Account(account) => Some(account),
+            _ => None,
+        },
         _ => None,
     };
     if let Some(account) = account {
