@@ -391,8 +391,6 @@ impl Directory {
             Kind::List,
             Kind::Group,
             Kind::Role,
-            Kind::Rule,
-            Kind::Exception,
             Kind::Domain,
             Kind::Tenant,
             Kind::Plan,

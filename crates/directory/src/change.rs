@@ -346,8 +346,9 @@ fn moved(
         (Verb::Resume, State::Suspended) | (Verb::Undelete, State::Deleted) => (State::Active, None),
         (Verb::Delete, State::Active | State::Suspended) => {
             refuse_if_used(tx, before)?;
-            // What was taken from somebody who may know it must not come back.
-            if before.kind == Kind::Credential {
+            // What was taken from somebody who may know it must not come back; a rule that comes
+            // back would shut out whom nobody asked, and an exception is soon made again.
+            if matches!(before.kind, Kind::Credential | Kind::Rule | Kind::Exception) {
                 return Ok(None);
             }
             (State::Deleted, Some(job.now.after(grace)))

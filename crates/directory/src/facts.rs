@@ -5,6 +5,7 @@
 //!   whether anything was forgotten meanwhile;
 //! - a cache that has not heard of other nodes' changes for [`MOST_SILENCE`] is not asked.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -129,18 +130,10 @@ pub struct AccessFacts {
     pub rules: Vec<(RuleLevel, Rule)>,
     /// Its exceptions.
     pub exceptions: Vec<Exception>,
-    /// Groups that have rules, by their numbers, with their members.
-    pub groups: Vec<(i64, Vec<AccountId>)>,
+    /// The numbers of the groups with rules that its accounts are in.
+    pub groups: HashMap<AccountId, Vec<i64>>,
     /// Its accounts, deleted ones too.
     pub accounts: u32,
-}
-
-impl AccessFacts {
-    /// Which groups that have rules an account is in.
-    pub fn groups_of(&self, account: AccountId) -> impl Iterator<Item = i64> {
-        let has = move |(_, members): &&(i64, Vec<AccountId>)| members.contains(&account);
-        self.groups.iter().filter(has).map(|(group, _)| *group)
-    }
 }
 
 /// Reads what a tenant's rules say.
@@ -162,7 +155,9 @@ pub(crate) fn read_access(tx: &mut TenantTx<'_>) -> Result<AccessFacts, StoreErr
     for group in groups {
         let found = object::by_id(tx, Kind::Group, group)?.filter(|group| group.state == State::Active);
         if let Some(found) = found {
-            facts.groups.push((group, plain(record::<group::Group>(&found.data)?.members)));
+            for member in plain(record::<group::Group>(&found.data)?.members) {
+                facts.groups.entry(member).or_default().push(group);
+            }
         }
     }
     facts.accounts = u32::try_from(object::count(tx, Kind::Account)?).unwrap_or(u32::MAX);

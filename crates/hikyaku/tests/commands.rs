@@ -681,11 +681,16 @@ fn an_administrator_says_from_where_one_may_come() {
     sign_in(ELSEWHERE, "a OK");
     admin(&data, "exception delete ann@example.org", "").unwrap();
     sign_in(ELSEWHERE, "a NO");
+    // The next journey: what is deleted keeps no name.
+    admin(&data, exception, "").unwrap();
+    admin(&data, "exception delete ann@example.org", "").unwrap();
     access(&format!("release {rule} --reason lost"), &[]).unwrap();
     sign_in(ELSEWHERE, "a OK");
     let audit = admin(&data, "audit --tenant acme --limit 1", "").unwrap();
     assert!(audit.contains("change rule imap:tenant") && audit.contains("lost"), "{audit}");
     let listed = admin(&data, "rule list --tenant acme", "").unwrap();
     assert!(listed.contains("imap:tenant  active  watch  192.0.2.0/24 office in Osaka"), "{listed}");
+    admin(&data, "rule delete imap:tenant --tenant acme", "").unwrap();
+    access(&format!("{set} off"), &[]).unwrap();
     server.stop();
 }

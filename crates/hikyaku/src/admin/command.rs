@@ -85,12 +85,12 @@ fn of_kind(kind: Kind) -> Command {
         .subcommands(verbs(kind).map(|verb| of_verb(kind, verb)))
 }
 
-/// Credentials are gone at once when they are deleted.
+/// Credentials, rules and exceptions are gone at once when they are deleted.
 fn verbs(kind: Kind) -> impl Iterator<Item = Verb> {
     let is_there = move |verb: &Verb| match kind {
-        Kind::Credential => !matches!(verb, Verb::Undelete | Verb::Purge),
-        // `admin access set` tries them out.
-        Kind::Rule => !matches!(verb, Verb::Create | Verb::Change),
+        Kind::Credential | Kind::Exception => !matches!(verb, Verb::Undelete | Verb::Purge),
+        // `admin access` changes them.
+        Kind::Rule => matches!(verb, Verb::Show | Verb::List | Verb::Delete),
         _ => true,
     };
     Verb::ALL.into_iter().filter(is_there)
@@ -106,8 +106,8 @@ fn of_verb(kind: Kind, verb: Verb) -> Command {
         Verb::Change => change(kind, command),
         Verb::Suspend => moves(kind, command.about(format!("Make {one} stop to work; nothing is lost"))),
         Verb::Resume => moves(kind, command.about(format!("Make a suspended {kind} work again"))),
-        Verb::Delete if kind == Kind::Credential => {
-            moves(kind, command.about("Delete a credential for good"))
+        Verb::Delete if matches!(kind, Kind::Credential | Kind::Rule | Kind::Exception) => {
+            moves(kind, command.about(format!("Delete {one} for good")))
         }
         Verb::Delete => moves(
             kind,

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use hikyaku_directory::{Action, Answer, Directory, DirectoryError, Kind, Request};
+use hikyaku_directory::{Action, Answer, Directory, DirectoryError, Kind, Request, Verb};
 use hikyaku_queue::Administration;
 use hikyaku_sign_in::Gate;
 use hikyaku_trace::{Archive, RefusalLog};
@@ -162,11 +162,12 @@ impl Desk {
     }
 }
 
-/// A rule is made and changed where it is tried out first.
+/// A rule is made and changed where it is tried out first; here it can be deleted.
 fn refuse_rule(request: &Request) -> Result<(), Refusal> {
     let kind = match &request.action {
         Action::Create { kind, .. } => *kind,
         Action::Change { object, .. } => object.kind,
+        Action::Move { object, verb, .. } if *verb != Verb::Delete => object.kind,
         _ => return Ok(()),
     };
     if kind == Kind::Rule {
