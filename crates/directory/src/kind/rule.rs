@@ -101,8 +101,8 @@ pub enum Origin {
 
 /// Most entries of a rule.
 pub const MOST_ALLOWED: usize = 1_000;
-/// Most rules of a tenant, and most exceptions.
-pub(crate) const MOST: u16 = 500;
+/// Most rules of a tenant, and most exceptions: all are read in one closure.
+pub(crate) const MOST: u16 = 200;
 
 const FORM: &str = "a network, country or AS number and whose it is, like 192.0.2.0/24 office in Osaka, \
                     JP staff in Japan, AS2497 our provider, or 192.0.2.0/24 until 2027-03-31 auditors";
