@@ -341,7 +341,8 @@ const OF_A_ROLE: [&str; 9] = [
 ];
 
 /// The mailbox at the top level that a sender may choose by naming it, in any case of letters
-/// (its own before others): what a stranger sends does not look as if its owner had written, sent or removed it.
+/// (its own before others): what a stranger sends does not look as if its owner had written,
+/// sent or removed it.
 ///
 /// # Errors
 /// [`StoreError`].

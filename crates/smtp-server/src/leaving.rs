@@ -93,9 +93,9 @@ fn one(
     })
 }
 
-/// A forged sender hears of nothing. An address that leads to one other hands on what its sender wants to hear. Of one that
-/// leads to several the sender hears that it was expanded, and of no success of theirs (RFC
-/// 3461 section 5.2.7).
+/// A forged sender hears of nothing. An address that leads to one other hands on what its sender
+/// wants to hear. Of one that leads to several the sender hears that it was expanded, and of no
+/// success of theirs (RFC 3461 section 5.2.7).
 fn notify(message: &Message<'_>, leaving: &Leaving) -> Option<Notify> {
     if message.judged.is_sender_forged() {
         return Some(Notify::Never);
