@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hikyaku_testkit::{Rng, scratch_dir};
 
 /// Attempts of each kind.
@@ -198,7 +200,7 @@ impl Installation {
                 peer.get_mut().write_all(b"EHLO client.example\r\n").unwrap();
                 hear(&mut peer, "250 ");
                 let plain = format!("\0{}\0{}", attempt.name, attempt.password);
-                (format!("AUTH PLAIN {}\r\n", base64(plain.as_bytes())), "535 ")
+                (format!("AUTH PLAIN {}\r\n", BASE64.encode(plain)), "535 ")
             }
         };
         let began = Instant::now();
@@ -258,19 +260,6 @@ fn proxy_header(source: Ipv4Addr, port: u16) -> Vec<u8> {
     header.extend([127, 0, 0, 1, 0xc0, 0x00]);
     header.extend(port.to_be_bytes());
     header
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let number = (0..3).fold(0, |number, at| number << 8 | u32::from(*three.get(at).unwrap_or(&0)));
-        for at in 0..4 {
-            let letter = char::from(LETTERS[(number >> (18 - 6 * at)) as usize & 63]);
-            text.push(if at <= three.len() { letter } else { '=' });
-        }
-    }
-    text
 }
 
 /// How often one of `slow` takes longer than one of `fast`, ties by halves: the area under

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::{Ask, Desk, Reply};
 use super::place::Place;
+use super::print::tell;
 use super::refusal::Refusal;
 use super::sign_in::{id, names};
 use super::way::{Way, not_understood};
@@ -160,10 +161,5 @@ pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), 
     let Reply::Access(reply) = Way::open(place)?.put(Ask::Access(ask))? else {
         return Err(not_understood());
     };
-    if json {
-        println!("{}", serde_json::to_string(&reply).map_err(|error| Refusal::failed(&error))?);
-    } else {
-        print!("{}", view::printed(&reply));
-    }
-    Ok(())
+    tell(&reply, json, view::printed)
 }

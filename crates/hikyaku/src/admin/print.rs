@@ -1,9 +1,11 @@
 //! Answers as people read them.
 
 use hikyaku_directory::{Action, Answer, AuditLine, Kind, Verb, View};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::names::{Names, named};
+use super::refusal::Refusal;
 use super::table::{clipped, pairs, table};
 
 /// Cells of a column at most; `show` and JSON tell all.
@@ -210,6 +212,16 @@ fn audit_line(line: &AuditLine, names: &Names) -> String {
     }
     text.push_str(&pairs(&all));
     text
+}
+
+/// Prints an answer: for programs as it is, for people in words.
+pub(super) fn tell<R: Serialize>(reply: &R, json: bool, words: fn(&R) -> String) -> Result<(), Refusal> {
+    if json {
+        println!("{}", serde_json::to_string(reply).map_err(|error| Refusal::failed(&error))?);
+    } else {
+        print!("{}", words(reply));
+    }
+    Ok(())
 }
 
 /// `2026-11-24 09:00:00 UTC` of RFC 3339.

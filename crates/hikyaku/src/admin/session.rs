@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::{Ask, Desk, Reply};
 use super::place::Place;
+use super::print::tell;
 use super::refusal::Refusal;
-use super::sign_in::{id, learn, names};
+use super::sign_in::{learn, names, wanted};
 use super::way::{Way, not_understood};
 use view::{EndingView, SessionView};
 
@@ -37,6 +38,12 @@ pub(super) struct Whose {
     tenant: Option<String>,
 }
 
+impl Whose {
+    async fn wanted(&self, desk: &Desk) -> Result<Wanted, Refusal> {
+        wanted(desk, self.account.as_deref(), self.tenant.as_deref()).await
+    }
+}
+
 /// What is answered.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,12 +63,12 @@ pub(super) async fn answer(
     let failed = |error| Refusal::failed(&error);
     match ask {
         SessionAsk::List { whose } => {
-            let wanted = wanted(desk, &whose).await?;
+            let wanted = whose.wanted(desk).await?;
             let found = gate.sessions(wanted).await.map_err(failed)?;
             Ok(SessionReply::Sessions(views(desk, &found).await))
         }
         SessionAsk::End { id, whose, reason } => {
-            let which = match (id, wanted(desk, &whose).await?) {
+            let which = match (id, whose.wanted(desk).await?) {
                 (Some(id), _) => Which::One(session(&id)?),
                 (None, Wanted::Account(account)) => Which::Account(account),
                 (None, Wanted::Tenant(tenant)) => Which::Tenant(tenant),
@@ -91,14 +98,6 @@ fn session(id: &str) -> Result<SessionId, Refusal> {
     id.parse().map_err(|error: hikyaku_types::IdError| Refusal::usage(error.to_string()))
 }
 
-async fn wanted(desk: &Desk, whose: &Whose) -> Result<Wanted, Refusal> {
-    match (&whose.account, &whose.tenant) {
-        (Some(account), _) => Ok(Wanted::Account(id(desk, Kind::Account, account).await?)),
-        (None, Some(tenant)) => Ok(Wanted::Tenant(id(desk, Kind::Tenant, tenant).await?)),
-        (None, None) => Ok(Wanted::All),
-    }
-}
-
 async fn views(desk: &Desk, sessions: &[Session]) -> Vec<SessionView> {
     let names = names(desk, sessions.iter().map(|session| SubjectKey::Account(session.account))).await;
     sessions.iter().map(|session| SessionView::of(session, &names)).collect()
@@ -119,10 +118,5 @@ pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), 
     let Reply::Session(reply) = Way::open(place)?.put(Ask::Session(ask))? else {
         return Err(not_understood());
     };
-    if json {
-        println!("{}", serde_json::to_string(&reply).map_err(|error| Refusal::failed(&error))?);
-    } else {
-        print!("{}", view::printed(&reply));
-    }
-    Ok(())
+    tell(&reply, json, view::printed)
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::desk::{Ask, Desk, Reply};
 use super::names::Names;
 use super::place::Place;
+use super::print::tell;
 use super::refusal::Refusal;
 use super::way::{Way, not_understood};
 use view::{BlockView, DeviceView, LiftView, LineView};
@@ -67,11 +68,7 @@ pub(super) async fn answer(
     who: &str,
     ask: SignInAsk,
 ) -> Result<SignInReply, Refusal> {
-    let wanted = match (&ask.account, &ask.tenant) {
-        (Some(account), _) => Wanted::Account(id(desk, Kind::Account, account).await?),
-        (None, Some(tenant)) => Wanted::Tenant(id(desk, Kind::Tenant, tenant).await?),
-        (None, None) => Wanted::All,
-    };
+    let wanted = wanted(desk, ask.account.as_deref(), ask.tenant.as_deref()).await?;
     let (tenant, account) = whose(wanted);
     let now = SystemClock.now();
     let since = |days: u16| now.before(DAY * u32::from(days));
@@ -104,6 +101,19 @@ pub(super) async fn answer(
             let names = names(desk, found.iter().map(|device| device.subject)).await;
             Ok(SignInReply::Stale(found.iter().map(|device| DeviceView::of(device, &names)).collect()))
         }
+    }
+}
+
+/// One account, or one tenant, or everybody.
+pub(super) async fn wanted(
+    desk: &Desk,
+    account: Option<&str>,
+    tenant: Option<&str>,
+) -> Result<Wanted, Refusal> {
+    match (account, tenant) {
+        (Some(account), _) => Ok(Wanted::Account(id(desk, Kind::Account, account).await?)),
+        (None, Some(tenant)) => Ok(Wanted::Tenant(id(desk, Kind::Tenant, tenant).await?)),
+        (None, None) => Ok(Wanted::All),
     }
 }
 
@@ -184,10 +194,5 @@ pub(super) fn run(word: &str, matches: &ArgMatches, place: Place, json: bool) ->
     let Reply::SignIn(reply) = Way::open(place)?.put(Ask::SignIn(ask))? else {
         return Err(not_understood());
     };
-    if json {
-        println!("{}", serde_json::to_string(&reply).map_err(|error| Refusal::failed(&error))?);
-    } else {
-        print!("{}", view::printed(&reply));
-    }
-    Ok(())
+    tell(&reply, json, view::printed)
 }
