@@ -29,8 +29,12 @@ const LIVES: Duration = Duration::from_secs(10);
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// Clocks differ, and a transaction may commit after a later one: so far back is read again.
 const LOOK_BACK: Duration = Duration::from_secs(5);
-/// Most sessions that are told of other nodes, and endings that are read at once.
-const MOST: u32 = 10_000;
+/// Most sessions of other nodes that are listed.
+const MOST: usize = 10_000;
+/// Rows of one statement: after a start everybody comes at once.
+const STEP: u16 = 400;
+/// So often a node tells a step before it does something else.
+const STEPS: usize = 50;
 
 const ALIVE: Sql = Sql::new(
     "INSERT INTO node (life, seen) VALUES ($1, $2) ON CONFLICT (life) DO UPDATE SET seen = excluded.seen",
@@ -44,7 +48,10 @@ const BEGIN: Sql = Sql::new(
 const OVER: Sql = Sql::new("DELETE FROM session WHERE life = $1 AND id = $2");
 const LEAVE: Sql = Sql::new("DELETE FROM session WHERE life = $1");
 const LEFT: Sql = Sql::new("DELETE FROM node WHERE life = $1");
-const LOST: Sql = Sql::new("DELETE FROM session WHERE life NOT IN (SELECT life FROM node WHERE seen >= $1)");
+const LOST: Sql = Sql::new(
+    "DELETE FROM session WHERE (life, id) IN (SELECT life, id FROM session
+        WHERE life NOT IN (SELECT life FROM node WHERE seen >= $1) LIMIT $2)",
+);
 const DEAD: Sql = Sql::new("DELETE FROM node WHERE seen < $1");
 
 /// The columns of [`read_session`], in its order.
@@ -52,12 +59,13 @@ macro_rules! columns {
     () => {
         "SELECT s.id, s.tenant, s.account, s.service, s.ip, s.country, s.asn, s.client, s.since, s.credential,
             s.proof
-         FROM session s JOIN node n ON n.life = s.life WHERE n.seen >= $1 AND s.life <> $2"
+         FROM session s JOIN node n ON n.life = s.life WHERE n.seen >= $1 AND s.life <> $2
+            AND s.id < $4"
     };
 }
 const OF_ALL: Sql = Sql::new(concat!(columns!(), " ORDER BY s.id DESC LIMIT $3"));
-const OF_ACCOUNT: Sql = Sql::new(concat!(columns!(), " AND s.account = $4 ORDER BY s.id DESC LIMIT $3"));
-const OF_TENANT: Sql = Sql::new(concat!(columns!(), " AND s.tenant = $4 ORDER BY s.id DESC LIMIT $3"));
+const OF_ACCOUNT: Sql = Sql::new(concat!(columns!(), " AND s.account = $5 ORDER BY s.id DESC LIMIT $3"));
+const OF_TENANT: Sql = Sql::new(concat!(columns!(), " AND s.tenant = $5 ORDER BY s.id DESC LIMIT $3"));
 
 const END: Sql = Sql::new(
     "INSERT INTO ending (id, at, who, why, tenant, account, session) VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -97,6 +105,16 @@ impl Gate {
     /// Says that this node lives, and what its sessions are; hears how many others there are,
     /// and which sessions somebody ended there.
     pub(crate) async fn meet(&self) -> Result<(), StoreError> {
+        for _ in 0..STEPS {
+            if !self.meet_in_step().await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Is there more to tell?
+    async fn meet_in_step(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let (begun, over) = self.news();
         let (life, told) = (self.life, begun.clone());
@@ -107,7 +125,7 @@ impl Gate {
                 told.iter().try_for_each(|session| begin(tx, life, session))?;
                 over.iter().try_for_each(|id| tx.execute(OVER, &[life.into(), (*id).into()]).map(drop))?;
                 let living = tx.rows(LIVING, &[now.before(LIVES).into()], |row| row.get::<i64>(0))?;
-                Ok((living, tx.rows(ENDINGS, &[since.into(), MOST.into()], read_ending)?, over.clone()))
+                Ok((living, tx.rows(ENDINGS, &[since.into(), STEP.into()], read_ending)?, over.clone()))
             })
             .await;
         match met {
@@ -115,17 +133,18 @@ impl Gate {
                 self.told(&begun, &over);
                 self.count(&living);
                 self.hear(&endings, since);
-                Ok(())
+                Ok(begun.len().max(over.len()) >= usize::from(STEP))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// What other nodes have not heard of.
+    /// What other nodes have not heard of, a step of it.
     fn news(&self) -> (Vec<Session>, Vec<SessionId>) {
         let table = self.sessions.table();
-        let begun = table.news.iter().filter_map(|id| table.open.get(id)).map(|open| open.session.clone());
-        (begun.collect(), table.over.iter().copied().collect())
+        let step = usize::from(STEP);
+        let begun = table.news.iter().filter_map(|id| table.open.get(id)).take(step);
+        (begun.map(|open| open.session.clone()).collect(), table.over.iter().take(step).copied().collect())
     }
 
     fn told(&self, begun: &[Session], over: &[SessionId]) {
@@ -183,16 +202,26 @@ impl Gate {
 
     pub(crate) async fn sessions_elsewhere(&self, wanted: Wanted) -> Result<Vec<Session>, StoreError> {
         let (life, alive) = (self.life, self.clock.now().before(LIVES));
-        self.read("sign-in.sessions", move |tx| {
-            let values: [Param<'_>; 3] = [alive.into(), life.into(), MOST.into()];
-            let with = |last: Param<'static>| [values[0], values[1], values[2], last];
-            match wanted {
-                Wanted::All => tx.rows(OF_ALL, &values, read_session),
-                Wanted::Account(account) => tx.rows(OF_ACCOUNT, &with(account.into()), read_session),
-                Wanted::Tenant(tenant) => tx.rows(OF_TENANT, &with(tenant.into()), read_session),
+        let (mut found, mut before) = (Vec::new(), i64::MAX);
+        while found.len() < MOST {
+            let read = move |tx: &mut ServiceTx<'_>| {
+                let values: [Param<'_>; 4] = [alive.into(), life.into(), STEP.into(), before.into()];
+                let with = |last: Param<'static>| [values[0], values[1], values[2], values[3], last];
+                match wanted {
+                    Wanted::All => tx.rows(OF_ALL, &values, read_session),
+                    Wanted::Account(account) => tx.rows(OF_ACCOUNT, &with(account.into()), read_session),
+                    Wanted::Tenant(tenant) => tx.rows(OF_TENANT, &with(tenant.into()), read_session),
+                }
+            };
+            let page = self.read("sign-in.sessions", read).await?;
+            let is_last = page.len() < usize::from(STEP);
+            before = page.last().map_or(before, |session| session.id.as_i64());
+            found.extend(page);
+            if is_last {
+                break;
             }
-        })
-        .await
+        }
+        Ok(found)
     }
 
     /// Writes down who ended what, which other nodes read.
@@ -237,12 +266,17 @@ impl Gate {
     }
 }
 
-/// Forgets endings below the id `before`, and what nodes left that do not live.
-pub(crate) fn expire(tx: &mut ServiceTx<'_>, before: i64, now: Timestamp) -> Result<(), StoreError> {
+/// Forgets endings below the id `before`.
+pub(crate) fn expire(tx: &mut ServiceTx<'_>, before: i64) -> Result<(), StoreError> {
+    tx.execute(EXPIRE, &[before.into()]).map(drop)
+}
+
+/// Forgets what nodes left that do not live, a step of it. Is there more?
+pub(crate) fn expire_lost(tx: &mut ServiceTx<'_>, now: Timestamp) -> Result<bool, StoreError> {
     let lived = now.before(FORGOTTEN);
-    tx.execute(EXPIRE, &[before.into()])?;
-    tx.execute(LOST, &[lived.into()])?;
-    tx.execute(DEAD, &[lived.into()]).map(drop)
+    let is_more = tx.execute(LOST, &[lived.into(), STEP.into()])? >= u64::from(STEP);
+    tx.execute(DEAD, &[lived.into()])?;
+    Ok(is_more)
 }
 
 fn begin(tx: &mut ServiceTx<'_>, life: i64, session: &Session) -> Result<(), StoreError> {

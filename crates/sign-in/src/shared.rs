@@ -209,10 +209,11 @@ impl Gate {
         let known = now.before(self.state().limits.known_for);
         let lines = floor(now.before(HISTORY));
         while self.write("sign-in.expire", move |tx| tx.execute(EXPIRE_LINES, &[lines.into()])).await? > 0 {}
+        while self.write("sign-in.expire_sessions", move |tx| cluster::expire_lost(tx, now)).await? {}
         self.write("sign-in.expire_known", move |tx| {
             tx.execute(EXPIRE_KNOWN, &[known.into()])?;
             lifts::expire(tx, lines)?;
-            cluster::expire(tx, lines, now)?;
+            cluster::expire(tx, lines)?;
             blocks::expire(tx, now.before(7 * DAY))
         })
         .await

@@ -38,6 +38,7 @@ both_engines! {
     sessions_are_listed_and_ended
     who_may_not_sign_in_any_more_loses_what_is_open
     nodes_tell_each_other_of_sessions
+    after_a_start_everybody_comes_at_once
     nodes_share_what_is_left_to_guess
 }
 
@@ -675,6 +676,33 @@ fn nodes_tell_each_other_of_sessions(mail: TestStore) {
     assert_eq!(told(&other, Wanted::All), 2);
     rig.runtime.block_on(one.leave()).unwrap();
     assert_eq!(told(&other, Wanted::All), 1);
+}
+
+/// More than one transaction may write, and more than one may read.
+fn after_a_start_everybody_comes_at_once(mail: TestStore) {
+    const MANY: usize = 1_100;
+    let rig = Rig::new(mail);
+    let (one, other) = (rig.gate(), rig.gate());
+    let visits: Vec<_> = (0..MANY).map(|_| rig.visit(&one, "ann@example.org", "secret")).collect();
+    rig.meet(&one);
+    rig.meet(&other);
+    let told = |gate| {
+        let mut ids: Vec<_> =
+            rig.sessions(gate, Wanted::Account(ann())).iter().map(|session| session.id).collect();
+        ids.dedup();
+        ids.len()
+    };
+    assert_eq!(told(&other), MANY);
+    drop(visits);
+    rig.meet(&one);
+    assert_eq!(told(&other), 0);
+    let left: Vec<_> = (0..MANY).map(|_| rig.visit(&one, "ann@example.org", "secret")).collect();
+    rig.meet(&one);
+    // A node that ends without a word leaves them behind.
+    rig.later(Duration::from_secs(3600));
+    rig.runtime.block_on(other.expire()).unwrap();
+    assert_eq!(told(&other), 0);
+    drop(left);
 }
 
 /// 20 guesses a day at an account from all unknown sources together: of two nodes each has half.
