@@ -23,6 +23,7 @@
 
 mod addresses;
 mod admin;
+mod audit;
 mod change;
 mod changes;
 mod credential;
@@ -46,6 +47,7 @@ use hikyaku_store::{ControlTx, Scope, Store, StoreError};
 use hikyaku_types::{Actor, Clock, Random, RisingIds, Service};
 
 pub use admin::{MOST_AT_ONCE, Removal};
+pub use audit::Act;
 pub use changes::{Changes, Shown};
 pub use credential::*;
 pub use error::DirectoryError;

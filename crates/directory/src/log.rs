@@ -11,6 +11,7 @@ use hikyaku_types::{AuditId, RisingIds, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::audit::Act;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::rights::Verb;
@@ -141,7 +142,7 @@ pub struct AuditLine {
     pub tenant: String,
     /// Who did it.
     pub actor: String,
-    /// What: `create`, `change`, …
+    /// What: `create`, `change`, `end-sessions`, …
     pub action: String,
     /// To what kind of object.
     pub kind: String,
@@ -183,6 +184,29 @@ pub(crate) fn write(tx: &mut TenantTx<'_>, deed: &Deed<'_>) -> Result<(), StoreE
         deed.reason.into(),
         before.as_ref().into(),
         after.as_ref().into(),
+    ];
+    tx.execute(WRITE, &params).map(drop)
+}
+
+/// The same for what changes no object.
+pub(crate) fn write_act(
+    tx: &mut TenantTx<'_>,
+    id: AuditId,
+    who: &str,
+    (kind, object, name): (Kind, i64, &str),
+    act: &Act,
+) -> Result<(), StoreError> {
+    let after = json!({ "what": act.what }).to_string();
+    let params = [
+        id.into(),
+        who.into(),
+        act.action.into(),
+        kind.word().into(),
+        object.into(),
+        name.into(),
+        act.reason.as_deref().into(),
+        None::<&str>.into(),
+        (&after).into(),
     ];
     tx.execute(WRITE, &params).map(drop)
 }

@@ -125,7 +125,7 @@ impl Gate {
     }
 
     /// Ends blocks of a tenant: those of one account, or all; `who` and why is written down
-    /// with it. Gives what was lifted.
+    /// with it, in the audit log too. Gives what was lifted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -139,6 +139,7 @@ impl Gate {
         let subject = account.map(SubjectKey::Account);
         let mut lifted = self.live(tenant);
         lifted.retain(|block| blocks::is_about(block, subject));
+        self.audit_lifts(&lifted, account, who, why).await?;
         self.lift(&lifted, who, why).await?;
         Ok(lifted)
     }

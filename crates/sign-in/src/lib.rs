@@ -27,6 +27,7 @@
 mod atlas;
 mod blocks;
 mod cluster;
+mod deeds;
 mod gate;
 mod habits;
 mod history;

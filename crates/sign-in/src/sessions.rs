@@ -236,8 +236,8 @@ impl Gate {
         Ok(found)
     }
 
-    /// Ends sessions, on every node; `who` and why is written down with it. Gives what there
-    /// was to end.
+    /// Ends sessions, on every node; `who` and why is written down with it, in the audit log too.
+    /// Gives what there was to end.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -255,6 +255,7 @@ impl Gate {
         let mut found = self.sessions(wanted).await?;
         found.retain(|session| session.is_of(which));
         if let Some(first) = found.first() {
+            self.audit_ending(which, first, found.len(), who, why).await?;
             self.write_ending(which, first.tenant, who, why).await?;
             self.sessions.end(which);
         }

@@ -200,9 +200,13 @@ fn audit_line(line: &AuditLine, names: &Names) -> String {
             add_difference(&mut all, name, &word(&line.before, name), &word(&line.after, name), names);
         }
     }
-    if let Some(kind) = Kind::of_word(&line.kind).filter(|_| line.after.is_some()) {
+    if let Some(kind) = Kind::of_word(&line.kind).filter(|_| part(&line.after, "data").is_some()) {
         let (before, after) = (part(&line.before, "data"), part(&line.after, "data"));
         add_differences(&mut all, kind, before.as_ref(), after.as_ref(), names);
+    }
+    let what = word(&line.after, "what");
+    if !what.is_empty() {
+        all.push(("what".into(), what));
     }
     if part(&line.after, "secret").is_some() {
         all.push(("secret".into(), "set anew (never shown)".into()));
