@@ -127,7 +127,7 @@ impl Line {
     }
 
     /// It is told, and closed.
-    fn is_ended(mut self) {
+    fn hears_its_end(mut self) {
         self.hear("* BYE ");
         assert_eq!(self.0.read_line(&mut String::new()).unwrap(), 0);
     }
@@ -173,8 +173,8 @@ fn what_one_node_is_told_ends_sessions_of_another() {
     }
     // Suspended at one.
     here.admin("account suspend ann@example.org", "");
-    mine.is_ended();
-    theirs.is_ended();
+    mine.hears_its_end();
+    theirs.hears_its_end();
     let mut refused = Line::connect(there.imap);
     refused.say(&format!("a LOGIN ann@example.org \"{PASSWORD}\""), "a NO [AUTHENTICATIONFAILED]");
     there.admin("account resume ann@example.org", "");
@@ -182,14 +182,14 @@ fn what_one_node_is_told_ends_sessions_of_another() {
     let mine = here.idle(PASSWORD);
     let change = "credential change ann@example.org:password --password-stdin";
     there.admin(change, "another secret of ours\n");
-    mine.is_ended();
+    mine.hears_its_end();
     // Ended by an administrator of the other.
     let mine = here.idle("another secret of ours");
     while count(there) != 1 {
         assert!(began.elapsed() < PATIENCE, "nodes do not hear of each other");
     }
     there.admin("session end --account ann@example.org --reason stolen", "");
-    mine.is_ended();
+    mine.hears_its_end();
     let audit = here.admin("audit --tenant acme --limit 1", "");
     assert!(audit.contains("end-sessions account ann@example.org") && audit.contains("stolen"), "{audit}");
 }
