@@ -65,7 +65,7 @@ pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
 pub use resolve::{Account, MOST_RECIPIENTS, Receiver, Recipients, Resolution};
 pub use rights::{Standing, Verb};
 pub use schema::SCHEMA;
-pub use scram_sign_in::{ScramExchange, ScramProven};
+pub use scram_sign_in::{ScramExchange, ScramProof, ScramProven};
 pub use sign_in::{Attempt, Claim, SignInError};
 
 /// The directory itself, whose right to the tables is its own: it resolves others' before.
