@@ -41,7 +41,8 @@ const CHECK: Duration = Duration::from_secs(30);
 
 const MOST_KNOWN: usize = 32;
 const MOST_GUESSES: usize = 64;
-const MOST_OFFERS: usize = 96;
+/// As many as a tenant may let pass before it blocks their source.
+const MOST_OFFERS: usize = 100;
 const MOST_SUSPICIONS: usize = 64;
 const MOST_GOODWILL: usize = 32;
 const MOST_CHILDREN: usize = 16;

@@ -357,7 +357,7 @@ fn scram_is_asked_about_like_every_other_way(mail: TestStore) {
         [
             (Verdict::Admitted, None),
             failed(Reason::WrongPassword),
-            failed(Reason::WrongPassword),
+            (Verdict::Refused, Some(Reason::CredentialRule)),
             failed(Reason::NoAccount),
             (Verdict::Refused, Some(Reason::Suspended)),
         ]
