@@ -9,8 +9,6 @@ use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::mail::Writer;
-
 /// The domain of all senders.
 pub(crate) const DOMAIN: &str = "example.com";
 /// What is signed, as the mails of [`Writer`] have it: each once, on one line.
