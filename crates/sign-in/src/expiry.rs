@@ -66,7 +66,7 @@ impl Gate {
     /// [`StoreError`]: what is left is forgotten next time.
     pub async fn expire(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.state().sweep(now);
+        self.sweep(now).await;
         let known_for = self.state().limits.known_for;
         self.expire_history(now).await?;
         while self.write("sign-in.expire_sessions", move |tx| cluster::expire_lost(tx, now)).await? {}
@@ -75,6 +75,19 @@ impl Gate {
         self.remove("sign-in.expire_blocks", ENDED_BLOCKS, [now.before(BLOCKS).into()]).await?;
         self.remove("sign-in.expire_lifts", LIFTS, [deeds.into()]).await?;
         self.remove("sign-in.expire_endings", ENDINGS, [deeds.into()]).await
+    }
+
+    /// In memory. Whoever signs in waits for one step at most.
+    async fn sweep(&self, now: Timestamp) {
+        let mut step = 0;
+        while self.sweep_step(step, now) {
+            step += 1;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn sweep_step(&self, step: usize, now: Timestamp) -> bool {
+        self.state().sweep(step, now)
     }
 
     async fn expire_history(&self, now: Timestamp) -> Result<(), StoreError> {
