@@ -40,7 +40,7 @@ record! {
         recipients_per_day: Limit = Limit(Some(2_000)),
         /// How long sign-ins are remembered.
         history_days: Days = Days(90),
-        /// How long the trace of messages is kept.
+        /// How long the trace of messages is kept, a day at least.
         trace_days: Days = Days(30),
         /// How long what was deleted can be undeleted.
         grace_days: Days = Days(30),

@@ -37,6 +37,7 @@ section! {
         resolver: Resolver;
         passwords: Passwords;
         places: Places;
+        trace: Trace;
     }
 }
 
@@ -275,5 +276,15 @@ section! {
         /// networks, from whoever publishes them; all are asked, the first that knows a thing
         /// says it. They are kept in memory, and read again as certificates are.
         files: Option<Given<Paths>>;
+    }
+}
+
+section! {
+    /// The answer to "where is my mail?" (see operating.md). What became of a tenant's mail is told
+    /// for as long as its plan says: `trace_days`.
+    struct Trace {
+        /// Days for which it is told what was refused before it was known whose mail it would
+        /// have been, and what is left of tenants that there are no more.
+        nobodys_days: Given<u32> = 30, from 1 to 3_650;
     }
 }
