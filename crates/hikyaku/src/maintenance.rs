@@ -269,16 +269,13 @@ mod tests {
     fn the_trace_goes_by_the_plans_in_the_directory(mail: TestStore) {
         let test = TestDirectory::new(&mail);
         mail.block_on(async {
-            test.create(Kind::Plan, None, "short", vec![set("trace_days", "3")]).await;
-            test.create(Kind::Plan, None, "long", vec![set("trace_days", "9")]).await;
-            test.create(Kind::Tenant, None, "acme", vec![set("plan", "short")]).await;
-            test.create(Kind::Tenant, None, "other", vec![set("plan", "long")]).await;
+            test.create(Kind::Plan, "short", None, None, vec![set("trace_days", "3")]).await;
+            test.create(Kind::Plan, "long", None, None, vec![set("trace_days", "9")]).await;
+            test.create(Kind::Tenant, "acme", None, None, vec![set("plan", "short")]).await;
+            test.create(Kind::Tenant, "other", None, None, vec![set("plan", "long")]).await;
         });
         let plans = mail.block_on(test.directory.plans()).unwrap();
-        let log = RefusalLog::new(
-            Arc::clone(&mail.store),
-            Arc::new(RisingIds::new(NodeId::new(3).unwrap())),
-        );
+        let log = RefusalLog::new(Arc::clone(&mail.store), Arc::new(RisingIds::new(NodeId::new(3).unwrap())));
         for _ in 0..12 {
             let homes = plans.iter().map(|of| Some((of.tenant, SHARD))).chain([None]);
             for home in homes {

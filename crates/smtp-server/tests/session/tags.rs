@@ -75,12 +75,14 @@ fn junk_is_junk_whatever_its_tag(mail: TestStore) {
     let resolver = Resolver::Table(Table::from_json(dns).unwrap());
     let judge = Some(Arc::new(Judge::new(resolver, Duration::from_secs(20))));
     let server = Server::start_with(mail, Setup { judge, ..Setup::default() });
+    let mut client = Client::hello(server.mx);
+    // An account is made in its shard by its first mail.
+    accepted(&client.mail("s@client.example", &["ann@example.org"], b"Subject: first\r\n\r\ntext\r\n"));
     let path = MailboxPath::new(["Shop"]).unwrap();
     let create = move |tx: &mut hikyaku_store::AccountTx<'_>| mailbox::create(tx, &path, Role::None);
     server.mail.write_as(home("ann@example.org"), create).unwrap();
     let choose = server.directory.change(Kind::Account, "ann@example.org", vec![set("tag_mailbox", "yes")]);
     server.mail.block_on(choose);
-    let mut client = Client::hello(server.mx);
     for (author, to, into) in [
         ("client.example", "ann+shop@example.org", "Shop"),
         ("shop.example", "ann+shop@example.org", "Junk"),
