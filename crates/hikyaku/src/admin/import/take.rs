@@ -143,8 +143,8 @@ impl Importer {
                 let looked = self.store.read(scope(&account)?, "import.look", move |tx| imported(tx, &keys));
                 Ok(ImportReply::Look(looked.await.map_err(|error| Refusal::failed(&error))?))
             }
-            ImportAsk::Put { account, mailbox, messages, contents } => {
-                let (name, account) = (account, find(directory, &account).await?);
+            ImportAsk::Put { account: name, mailbox, messages, contents } => {
+                let account = find(directory, &name).await?;
                 if !self.claims.take(account.home.account).await {
                     return Err(Refusal::unavailable(format!(
                         "another import into {name} is under way: wait for its end, or stop it"
