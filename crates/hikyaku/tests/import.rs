@@ -286,7 +286,7 @@ fn there_is_one_import_into_an_account_at_a_time() {
     let (folder, file) = (scratch_dir(), scratch_dir());
     let data = folder.path().join("data");
     installation(&data);
-    run(&data, &format!("admin account create second@example.org"));
+    run(&data, "admin account create second@example.org");
     run(&data, &format!("admin account change {ACCOUNT} --addresses {ACCOUNT},other@example.org"));
     let text = mbox(0..400);
     let path = file.path().join("mbox");
@@ -309,7 +309,7 @@ fn there_is_one_import_into_an_account_at_a_time() {
     run(&data, &format!("admin import-mail second@example.org --mbox {}", path.display()));
 
     // It goes on undisturbed, and then others may.
-    first.stdin.take().unwrap().write_all(text[300_000..].as_bytes()).unwrap();
+    first.stdin.take().unwrap().write_all(&text.as_bytes()[300_000..]).unwrap();
     assert_eq!(read(first.wait_with_output().unwrap()).counts, [400, 400, 0, 0]);
     fs::write(&path, &text).unwrap();
     assert_eq!(import(&data, source, &["--mailbox", "Old"]).counts, [400, 400, 0, 0]);
