@@ -19,6 +19,7 @@
 //! change, rights  how they change, and who may
 //! addresses       the index of what an address leads to
 //! facts, resolve  what mail asks, with its caches
+//! plans           what jobs ask that go over all tenants
 //! ```
 
 mod addresses;
@@ -32,6 +33,7 @@ mod field;
 pub mod kind;
 mod log;
 mod object;
+mod plans;
 mod request;
 mod resolve;
 mod rights;
@@ -61,6 +63,7 @@ pub use kind::rule::{Allowed, Moment, Origin, Rule, RuleLevel, RuleMode};
 pub use kind::tenant::Tenant;
 pub use log::{AuditLine, LOOK_BACK};
 pub use object::{Filter, Object, State};
+pub use plans::TenantPlan;
 pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
 pub use resolve::{Account, MOST_RECIPIENTS, Receiver, Recipients, Resolution};
 pub use rights::{Standing, Verb};

@@ -48,6 +48,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         host_name: settings.host_name,
         resolver: Some(settings.resolver),
         atlas,
+        trace: settings.trace,
     };
     runtime.block_on(async {
         let hangup = reload::hangup()?;

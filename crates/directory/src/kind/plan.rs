@@ -40,7 +40,7 @@ record! {
         recipients_per_day: Limit = Limit(Some(2_000)),
         /// How long the history of sign-ins is kept, 7 at least.
         history_days: Days = Days(90),
-        /// How long the trace of messages is kept.
+        /// How long the trace of messages is kept, a day at least.
         trace_days: Days = Days(30),
         /// How long what was deleted can be undeleted.
         grace_days: Days = Days(30),

@@ -32,6 +32,7 @@ use super::written::{
 };
 use crate::bounds::{Bounds, ImapBounds};
 use crate::listen::Door;
+use crate::maintenance::TraceSettings;
 use crate::services::usual_key_ring;
 
 /// What the program uses. It is made only of a file without mistakes.
@@ -59,6 +60,7 @@ pub(crate) struct Settings {
     /// Where sources are, as these files say.
     pub(crate) places: Places,
     pub(crate) place_files: Option<PlaceFiles>,
+    pub(crate) trace: TraceSettings,
 }
 
 /// How to log.
@@ -100,7 +102,11 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         resolver,
         passwords: Passwords { at_once, breached },
         places: written::Places { files },
+<<<<<<< HEAD
         access,
+=======
+        trace: written::Trace { nobodys_days },
+>>>>>>> inbound-green
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);
@@ -156,6 +162,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         blocking,
         places: places.unwrap_or_default(),
         place_files,
+        trace: TraceSettings { nobodys_days: nobodys_days.value },
     })
 }
 
