@@ -27,6 +27,7 @@
 mod atlas;
 mod blocks;
 mod cluster;
+mod expiry;
 mod gate;
 mod history;
 mod key;
