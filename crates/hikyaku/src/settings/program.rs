@@ -102,11 +102,8 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         resolver,
         passwords: Passwords { at_once, breached },
         places: written::Places { files },
-<<<<<<< HEAD
         access,
-=======
         trace: written::Trace { nobodys_days },
->>>>>>> inbound-green
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);

@@ -37,11 +37,8 @@ section! {
         resolver: Resolver;
         passwords: Passwords;
         places: Places;
-<<<<<<< HEAD
         access: Access;
-=======
         trace: Trace;
->>>>>>> inbound-green
     }
 }
 
@@ -284,7 +281,6 @@ section! {
 }
 
 section! {
-<<<<<<< HEAD
     /// When a source is blocked that guesses at passwords of the mail services, and for how long
     /// (see access.md): what holds for a tenant that chooses nothing, and between what a tenant
     /// may choose. What one chose before the bounds were narrowed counts as the nearest value that
@@ -341,13 +337,15 @@ section! {
         growth: Given<u32> = 10, from 1 to 100;
         /// Longest of the longest blocks.
         longest: Given<Minutes> = "7d", from "1m" to "30d";
-=======
+    }
+}
+
+section! {
     /// The answer to "where is my mail?" (see operating.md). What became of a tenant's mail is told
     /// for as long as its plan says: `trace_days`.
     struct Trace {
         /// Days for which it is told what was refused before it was known whose mail it would
         /// have been, and what is left of tenants that there are no more.
         nobodys_days: Given<u32> = 30, from 1 to 3_650;
->>>>>>> inbound-green
     }
 }
