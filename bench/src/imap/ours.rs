@@ -14,12 +14,13 @@ use hikyaku_imap_server::{
 };
 use hikyaku_mailstore::search::{Indexer, Step};
 use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
-use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_net::{Limits, Listener, Shutdown};
 use hikyaku_store::{AccountHome, Location, Options};
 use hikyaku_testkit::{SeededRandom, TestDirectory, TestStore, gate, scratch_dir};
 use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
 
 use super::{Arguments, IDLE, LARGE, PASSWORD, STEP, Server, steps};
+use crate::certificates::certificates;
 use crate::mail::Writer;
 use crate::measure::cpu_of_tree;
 
@@ -231,18 +232,4 @@ async fn services(store: &TestStore) -> Services {
         versions: Arc::new(Versions::new(Bounds::default())),
         packer,
     }
-}
-
-/// A certificate for `localhost`, and that of who vouches for it.
-fn certificates() -> anyhow::Result<(TlsAcceptor, Vec<u8>)> {
-    let mut params = rcgen::CertificateParams::new(Vec::new())?;
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_key = rcgen::KeyPair::generate()?;
-    let authority = params.self_signed(&authority_key)?;
-    let issuer = rcgen::Issuer::new(params, authority_key);
-    let key = rcgen::KeyPair::generate()?;
-    let certificate =
-        rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &issuer)?;
-    let acceptor = TlsAcceptor::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())?;
-    Ok((acceptor, authority.der().to_vec()))
 }
