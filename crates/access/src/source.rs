@@ -46,8 +46,13 @@ pub(crate) fn bits(network: Network) -> u64 {
 /// The IPv4 /24 or IPv6 /48 around an address, as a number: what one customer of a data
 /// centre or an access provider has at the most. Guesses from one area are one guesser.
 pub(crate) fn area_of(ip: IpAddr) -> u64 {
-    let prefix = if canonical_ip(ip).is_ipv4() { 24 } else { 48 };
-    bits(Network::containing(canonical_ip(ip), prefix))
+    bits(area_around(ip))
+}
+
+/// The same as a network.
+pub(crate) fn area_around(ip: IpAddr) -> Network {
+    let ip = canonical_ip(ip);
+    Network::containing(ip, if ip.is_ipv4() { 24 } else { 48 })
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub(crate) async fn run(
         report("what was deleted", remove_deleted(&store, &directory).await);
         report("the log of changes", trim(&directory).await);
         report("old sign-ins", gate.expire().await);
+        report("old habits", gate.expire_habits().await);
         for &shard in &shards {
             // Each by itself: one that fails must not keep the others from their work.
             report("partitions of the trace", partitions(&store, shard).await);

@@ -3,12 +3,13 @@
 
 use hikyaku_access::event::{Event, Standing, What};
 use hikyaku_access::facts::{SubjectKey, Tag};
-use hikyaku_access::history::{Client, Record};
+use hikyaku_access::history::{Client, Record, Verdict};
 use hikyaku_access::place::{Asn, Country, Place};
 use hikyaku_access::reason::Reason;
 use hikyaku_store::{Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, NodeId, RisingIds, TenantId, Timestamp};
 
+use crate::habits;
 use crate::word::Word;
 
 /// What others learn from a line.
@@ -134,8 +135,21 @@ impl Line {
             ];
             tx.execute(KNOWN, &values)?;
         }
-        Ok(())
+        habits::note(tx, self.id, record)
     }
+}
+
+/// Lines that one transaction may write: those of good sign-ins look at habits, too.
+pub(crate) fn pages(lines: &[Line]) -> impl Iterator<Item = &[Line]> {
+    const MOST_ROWS: usize = 800;
+    let rows = |line: &Line| if line.record.verdict == Verdict::Admitted { habits::MOST_ROWS + 2 } else { 2 };
+    let mut filled = 0;
+    lines.chunk_by(move |_, next| {
+        filled += rows(next);
+        let fits = filled < MOST_ROWS;
+        filled = if fits { filled } else { 0 };
+        fits
+    })
 }
 
 /// The newest id of what is appended here, so that new ones rise above it.

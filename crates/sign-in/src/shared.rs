@@ -174,7 +174,7 @@ impl Gate {
             tracing::warn!(attempts = lost, "more sign-ins than the history can take were not written");
         }
         let known_since = self.clock.now().before(self.state().limits.known_for);
-        let mut pages = lines.chunks(PAGE / 2);
+        let mut pages = line::pages(&lines);
         while let Some(page) = pages.next() {
             let these = page.to_vec();
             let written = self

@@ -28,7 +28,7 @@ use crate::postgres::{Cluster, TestDatabase};
 use crate::{ManualClock, SeededRandom, scratch_dir};
 
 /// The tables of everything that is in a shard so far.
-pub const COMPONENTS: [&Component; 7] = [
+pub const COMPONENTS: [&Component; 8] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
@@ -36,6 +36,7 @@ pub const COMPONENTS: [&Component; 7] = [
     &hikyaku_trace::SCHEMA,
     &hikyaku_queue::SCHEMA,
     &hikyaku_sign_in::SCHEMA,
+    &hikyaku_sign_in::HABITS_SCHEMA,
 ];
 
 /// The platform's delivery, as an actor.

@@ -5,6 +5,7 @@
 //! memory; without one the gate is opened as a server would, and knows what was written.
 
 mod command;
+mod unusual;
 mod view;
 
 use std::collections::btree_map::Entry;
@@ -24,6 +25,7 @@ use super::place::Place;
 use super::print::tell;
 use super::refusal::Refusal;
 use super::way::{Way, not_understood};
+use unusual::UnusualView;
 use view::{BlockView, DeviceView, LiftView, LineView};
 
 pub(super) use view::{called, place};
@@ -47,6 +49,7 @@ enum What {
     Lift { reason: Option<String> },
     Lifts { limit: u16 },
     History { days: u16, limit: u16 },
+    Unusual { days: u16, limit: u16 },
     Stale { days: u16 },
 }
 
@@ -58,6 +61,7 @@ pub(super) enum SignInReply {
     Lifted(Vec<BlockView>),
     Lifts(Vec<LiftView>),
     History(Vec<LineView>),
+    Unusual(Vec<UnusualView>),
     Stale(Vec<DeviceView>),
 }
 
@@ -95,6 +99,11 @@ pub(super) async fn answer(
             let lines = gate.history(wanted, since(days), None, limit).await.map_err(failed)?;
             let names = names(desk, lines.iter().map(|line| line.record.subject)).await;
             Ok(SignInReply::History(lines.iter().map(|line| LineView::of(line, &names)).collect()))
+        }
+        What::Unusual { days, limit } => {
+            let found = gate.unusual(wanted, since(days), None, limit).await.map_err(failed)?;
+            let names = names(desk, found.iter().map(|one| one.line.record.subject)).await;
+            Ok(SignInReply::Unusual(found.iter().map(|one| UnusualView::of(one, &names)).collect()))
         }
         What::Stale { days } => {
             let found = gate.stale(wanted, since(days)).await.map_err(failed)?;
@@ -186,6 +195,9 @@ pub(super) fn run(word: &str, matches: &ArgMatches, place: Place, json: bool) ->
         ("block", "list") => What::Blocks,
         ("block", "lift") => What::Lift { reason: text("reason") },
         ("block", "log") => What::Lifts { limit: number("limit") },
+        ("history", "list") if matches.get_flag("unusual") => {
+            What::Unusual { days: number("days"), limit: number("limit") }
+        }
         ("history", "list") => What::History { days: number("days"), limit: number("limit") },
         ("history", "stale") => What::Stale { days: number("days") },
         _ => return Err(nothing()),

@@ -1,6 +1,6 @@
 //! The options of `hikyaku admin block` and `hikyaku admin history`.
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgAction, Command, value_parser};
 
 /// `hikyaku admin block`.
 pub(in crate::admin) fn block() -> Command {
@@ -24,15 +24,21 @@ pub(in crate::admin) fn history() -> Command {
         .about("Who signed in, or tried to")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            Command::new("list")
-                .about("The newest first")
-                .args(about())
-                .args([days(), limit("How many lines")]),
-        )
+        .subcommand(Command::new("list").about("The newest first").args(about()).args([
+            days(),
+            limit("How many lines"),
+            unusual(),
+        ]))
         .subcommand(
             Command::new("stale").about("Devices that offer an old password").args(about()).arg(days()),
         )
+}
+
+fn unusual() -> Arg {
+    Arg::new("unusual")
+        .long("unusual")
+        .action(ArgAction::SetTrue)
+        .help("Only sign-ins from a new country or network, with a new program, or too far away")
 }
 
 fn about() -> [Arg; 2] {

@@ -6,7 +6,7 @@ use hikyaku_access::history::stale::StaleDevice;
 use hikyaku_sign_in::{Lift, Line};
 use serde::{Deserialize, Serialize};
 
-use super::SignInReply;
+use super::{SignInReply, unusual};
 use crate::admin::names::Names;
 use crate::admin::print::time;
 use crate::admin::table::table;
@@ -38,15 +38,15 @@ pub(in crate::admin) struct LiftView {
 /// A line of history.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::admin) struct LineView {
-    at: String,
-    account: String,
-    service: String,
-    ip: String,
+    pub(super) at: String,
+    pub(super) account: String,
+    pub(super) service: String,
+    pub(super) ip: String,
     /// `JP`, if it is known.
-    country: Option<String>,
+    pub(super) country: Option<String>,
     /// `AS2497`, if it is known.
-    network: Option<String>,
-    client: String,
+    pub(super) network: Option<String>,
+    pub(super) client: String,
     result: String,
     reason: Option<String>,
     times: u32,
@@ -152,6 +152,8 @@ pub(super) fn printed(reply: &SignInReply) -> String {
         SignInReply::Lifts(lifts) => printed_lifts(lifts),
         SignInReply::History(lines) if lines.is_empty() => "Nobody tried to sign in.\n".to_owned(),
         SignInReply::History(lines) => printed_history(lines),
+        SignInReply::Unusual(lines) if lines.is_empty() => "No sign-in was unusual.\n".to_owned(),
+        SignInReply::Unusual(lines) => unusual::printed(lines),
         SignInReply::Stale(devices) if devices.is_empty() => "No device is known to be stale.\n".to_owned(),
         SignInReply::Stale(devices) => {
             devices.iter().map(|device| format!("{}\n", device.sentence)).collect()
