@@ -2,17 +2,16 @@
 //! cost that do nothing.
 //!
 //! The server is ours, on loopback, in this process, on a store in a scratch folder; clients
-//! come from many addresses of 127.0.0.0/8. Those of the idle part are another process, so
-//! that the memory measured is the server's alone.
+//! come from many addresses of 127.0.0.0/8.
 
-use std::io::Read;
+mod idle;
+
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::Args;
 use hikyaku_directory::Directory;
 use hikyaku_mailstore::KeyCleaner;
@@ -26,8 +25,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::certificates::certificates;
 use crate::mail::Writer;
-use crate::measure::own_memory;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -37,13 +36,14 @@ pub(crate) struct Arguments {
     /// Messages of the customer that is measured.
     #[arg(long, default_value_t = 300)]
     messages: u32,
-    /// Connections that do nothing.
-    #[arg(long, default_value_t = 20_000)]
-    idle: u64,
-    /// Opens connections to this address and waits for the end of standard input: what this
-    /// program starts itself as.
-    #[arg(long, hide = true)]
-    connect_to: Option<SocketAddr>,
+    /// Connections of each kind that do nothing: in clear, after STARTTLS, under TLS.
+    #[arg(long, default_value_t = 5_000)]
+    idle: u32,
+    /// Measure these alone.
+    #[arg(long)]
+    only_idle: bool,
+    #[command(flatten)]
+    holding: idle::Holding,
 }
 
 /// What the neighbour is flooded with.
@@ -63,15 +63,23 @@ const CUSTOMER: &str = "carol@example.net";
 /// Messages of the measured customer come so far apart.
 const PAUSE: Duration = Duration::from_millis(10);
 /// File descriptors that are needed beside connections.
-const OTHER_FILES: u64 = 200;
+const OTHER_FILES: u64 = 600;
+/// Of idle connections.
+const KINDS: u64 = 3;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
-    if let Some(address) = arguments.connect_to {
-        return hold_connections(address, arguments.idle);
+    if let Some(address) = arguments.holding.hold {
+        return idle::hold(address, &arguments.holding, arguments.idle);
     }
-    let server = Server::start();
+    let server = Server::start()?;
+    // Before anything else: what was given back to the allocator would count for nothing.
+    let most = files.maximum.map_or(u64::MAX, |most| most.saturating_sub(OTHER_FILES)) / KINDS;
+    idle::measure(&server, arguments.idle.min(u32::try_from(most).unwrap_or(u32::MAX)))?;
+    if arguments.only_idle {
+        return Ok(());
+    }
     let quiet = server.measure(arguments, Flood::Nothing)?;
     for flood in [Flood::Messages, Flood::Guesses, Flood::Slow] {
         let flooded = server.measure(arguments, flood)?;
@@ -82,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             (flooded.as_secs_f64() - quiet.as_secs_f64()) * 1e3,
         );
     }
-    idle(&server, arguments, files.maximum.map_or(u64::MAX, |most| most.saturating_sub(OTHER_FILES)))
+    Ok(())
 }
 
 /// The server, and the runtime of its clients.
@@ -90,19 +98,23 @@ struct Server {
     /// Its runtime has the server's tasks.
     _mail: TestStore,
     address: SocketAddr,
+    submissions: SocketAddr,
+    /// The certificate of who vouches for the server's.
+    authority: Vec<u8>,
     clients: tokio::runtime::Runtime,
     _shutdown: Shutdown,
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start() -> anyhow::Result<Self> {
+        let (tls, authority) = certificates()?;
         let mail = TestStore::sqlite();
         let shutdown = Shutdown::new();
-        let ending = shutdown.ending();
-        let address = mail.block_on(async {
+        let (ending, also_ending) = (shutdown.ending(), shutdown.ending());
+        let [address, submissions] = mail.block_on(async {
             let (keys, cleaning) = KeyCleaner::new(Arc::clone(&mail.store));
             tokio::spawn(cleaning);
-            let mut smtp = settings("mx.example".parse().expect("a domain"), Kind::Mx, false);
+            let mut smtp = settings("mx.example".parse().expect("a domain"), Kind::Mx, true);
             smtp.limits.transactions = u32::MAX;
             smtp.limits.refused_recipients = u32::MAX;
             let largest = usize::try_from(smtp.limits.size_bytes).expect("it fits");
@@ -124,16 +136,22 @@ impl Server {
                 isolation: Arc::new(Isolation::new(Limits::default(), largest, Metrics::default())),
                 judge: None,
             };
-            let mode = Mode { settings: Arc::new(smtp), tls: None };
+            let submissions = settings("mx.example".parse().expect("a domain"), Kind::Submissions, true);
+            let [mode, submission] = [smtp, submissions]
+                .map(|settings| Mode { settings: Arc::new(settings), tls: Some(tls.clone()) });
             let any = "127.0.0.1:0".parse().expect("an address");
-            let listener =
-                Listener::bind(any, "smtp", Connections::default(), b"").await.expect("a free port");
+            let bind = |name| Listener::bind(any, name, Connections::default(), b"");
+            let listener = bind("submissions").await.expect("a free port");
+            let submissions = listener.address().expect("it is bound");
+            let also = services.clone();
+            tokio::spawn(listener.run(also_ending, move |it| serve(it, submission.clone(), also.clone())));
+            let listener = bind("smtp").await.expect("a free port");
             let address = listener.address().expect("it is bound");
             tokio::spawn(listener.run(ending, move |it| serve(it, mode.clone(), services.clone())));
-            address
+            [address, submissions]
         });
         let clients = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        Self { _mail: mail, address, clients: clients.expect("a runtime"), _shutdown: shutdown }
+        Ok(Self { _mail: mail, address, submissions, authority, clients: clients?, _shutdown: shutdown })
     }
 
     /// The customer's p95 from MAIL to the reply to its content.
@@ -233,51 +251,6 @@ async fn flood_one(
         }
     }
     Ok(())
-}
-
-/// What so many connections cost that have said hello and do nothing.
-fn idle(server: &Server, arguments: &Arguments, most: u64) -> anyhow::Result<()> {
-    let count = arguments.idle.min(most);
-    let before = own_memory()?;
-    let address = server.address.to_string();
-    let count_text = count.to_string();
-    let mut clients = Command::new(std::env::current_exe()?)
-        .args(["flood", "--connect-to", &address, "--idle", &count_text])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut ready = [0];
-    clients.stdout.take().context("a pipe")?.read_exact(&mut ready)?;
-    let after = own_memory()?;
-    drop(clients.stdin.take());
-    clients.wait()?;
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!(
-        "idle: {count} connections{}: {:.0} MiB resident, {:.0} before, {:.1} KiB each; 20,000 would take {:.0} MiB (goal: under 500)",
-        if count < arguments.idle { " (as many as this process may have)" } else { "" },
-        mib(after),
-        mib(before),
-        (after - before) as f64 / 1024.0 / count as f64,
-        mib(before) + mib(after - before) * 20_000.0 / count as f64,
-    );
-    Ok(())
-}
-
-/// Opens so many connections, says that they are there, and keeps them.
-fn hold_connections(address: SocketAddr, count: u64) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut connections = Vec::new();
-        for number in 0..count {
-            // A source may have a hundred.
-            let [.., high, low] = (number / 90).to_be_bytes();
-            connections.push(Client::connect(address, Ipv4Addr::new(127, 3, high, low)).await?);
-        }
-        println!("ready");
-        // Until the other end of the pipe is closed.
-        std::io::stdin().read_to_end(&mut Vec::new())?;
-        Ok(())
-    })
 }
 
 struct Client(BufReader<TcpStream>);

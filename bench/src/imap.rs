@@ -20,6 +20,8 @@ use clap::Args;
 use hikyaku_testkit::scratch_dir;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::mail::Writer;
+
 use client::Client;
 use dovecot::Theirs;
 use ours::Ours;
@@ -29,9 +31,12 @@ pub(crate) struct Arguments {
     /// Messages of the large mailbox.
     #[arg(long, default_value_t = 100_000)]
     messages: u32,
-    /// Other accounts, which get as many messages together.
+    /// Other accounts.
     #[arg(long, default_value_t = 1_000)]
     others: u32,
+    /// Messages that each of them has.
+    #[arg(long, default_value_t = 100)]
+    each: u32,
     /// Messages whose bodies are read.
     #[arg(long, default_value_t = 1_000)]
     bodies: u32,
@@ -76,6 +81,10 @@ pub(crate) struct Arguments {
 const LARGE: &str = "large@example.org";
 const IDLE: &str = "idle@example.org";
 const PASSWORD: &str = "secret";
+/// What each thousandth message of the large mailbox has in its last line.
+const NEEDLE: &str = "needle";
+/// Messages of the large mailbox that go in at a time.
+const STEP: u32 = 100;
 /// So often is asked what is told warm.
 const REPEATS: u32 = 3;
 
@@ -90,8 +99,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return idle::hold(address, authority, arguments.idle, bytes);
     }
     println!(
-        "imap: a mailbox of {} messages of {} bytes, as many in {} other accounts",
-        arguments.messages, arguments.size, arguments.others
+        "imap: a mailbox of {} messages of {} bytes, {} in each of {} other accounts",
+        arguments.messages, arguments.size, arguments.each, arguments.others
     );
     let (one, other) = (scratch_dir(), scratch_dir());
     let folder = arguments.keep.as_deref().unwrap_or(one.path());
@@ -114,14 +123,52 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A mail that is filled in, and whose it is: that of the large mailbox, or of another account.
+struct Filled {
+    of: Option<u32>,
+    content: Vec<u8>,
+    /// Its Message-ID.
+    id: String,
+}
+
+/// The mails of both servers, in steps. Those of the large mailbox and those of others come by
+/// turns.
+fn steps(arguments: &Arguments) -> impl Iterator<Item = Vec<Filled>> {
+    let &Arguments { messages, others, each, size, .. } = arguments;
+    let steps = messages.div_ceil(STEP);
+    let mut writer = Writer::new(1);
+    (0..steps).map(move |step| {
+        let upto = |step: u32| (u64::from(others) * u64::from(step) / u64::from(steps)) as u32;
+        let others: Vec<u32> =
+            (upto(step)..upto(step + 1)).flat_map(|other| (0..each).map(move |_| other)).collect();
+        let mut rest = others.as_slice();
+        let mut filled = Vec::new();
+        for number in 0..STEP {
+            let (mut content, id) = writer.mail(size);
+            if number == STEP / 2 && step % 10 == 0 {
+                content.extend_from_slice(format!("the {NEEDLE}\r\n").as_bytes());
+            }
+            filled.push(Filled { of: None, content, id });
+            let share = rest.len() / (STEP - number) as usize;
+            for other in rest.split_off(..share).into_iter().flatten() {
+                let (content, id) = writer.mail(size);
+                filled.push(Filled { of: Some(*other), content, id });
+            }
+        }
+        filled
+    })
+}
+
 /// A server that can be started again.
 trait Server {
     fn address(&self) -> SocketAddr;
     /// CPU of all its processes so far.
     fn cpu(&self) -> Duration;
     fn restart(&mut self) -> anyhow::Result<()>;
-    /// Does the work that is left to the background.
+    /// Does the work that is left to the background: what one list leads to.
     fn settle(&mut self) -> anyhow::Result<()>;
+    /// Makes the search index of the large mailbox, if it has such a thing.
+    fn index(&mut self) -> anyhow::Result<()>;
     fn folder(&self) -> &Path;
 }
 
@@ -161,7 +208,18 @@ fn measure(server: &mut impl Server, arguments: &Arguments) -> anyhow::Result<Ve
     let (set, take) =
         (format!("STORE 1:{marked} +FLAGS (\\Flagged)"), format!("STORE 1:{marked} -FLAGS (\\Flagged)"));
     add("STORE, twice", "", &mut || once(server, &["SELECT INBOX", &set, &take]))?;
-    add("SEARCH TEXT", "1", &mut || once(server, &["SELECT INBOX", "SEARCH TEXT \"no such word\""]))?;
+    let nowhere = "SEARCH TEXT \"no such word\"";
+    let (rare, subject) = (format!("SEARCH TEXT {NEEDLE}"), format!("SEARCH SUBJECT {NEEDLE}"));
+    add("SEARCH TEXT, not indexed", "1", &mut || once(server, &["SELECT INBOX", nowhere]))?;
+    add("SEARCH TEXT rare, not indexed", "1", &mut || once(server, &["SELECT INBOX", &rare]))?;
+    add("SEARCH index of all", "", &mut || {
+        let (begun, cpu) = (Instant::now(), server.cpu());
+        server.index()?;
+        Ok((begun.elapsed(), server.cpu().saturating_sub(cpu)))
+    })?;
+    add("SEARCH TEXT, indexed", "0.05", &mut || often(server, &["SELECT INBOX", nowhere]))?;
+    add("SEARCH TEXT rare, indexed", "0.05", &mut || often(server, &["SELECT INBOX", &rare]))?;
+    add("SEARCH SUBJECT, indexed", "", &mut || often(server, &["SELECT INBOX", &subject]))?;
     add("sign in: first", "", &mut || {
         server.restart()?;
         once(server, &[])
@@ -245,12 +303,12 @@ fn latency(server: &impl Server) -> anyhow::Result<Duration> {
 
 fn report(ours: &[Figure], theirs: Option<&[Figure]>) {
     println!(
-        "{:28}{:>10}{:>9}{:>10}{:>9}{:>12}{:>7}",
+        "{:30}{:>10}{:>9}{:>10}{:>9}{:>12}{:>7}",
         "ms", "wall", "CPU", "Dovecot", "CPU", "ratio", "goal"
     );
     for (at, figure) in ours.iter().enumerate() {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let mut line = format!("{:28}{:>10.1}{:>9.0}", figure.what, ms(figure.wall), ms(figure.cpu));
+        let mut line = format!("{:30}{:>10.1}{:>9.0}", figure.what, ms(figure.wall), ms(figure.cpu));
         if let Some(other) = theirs.and_then(|theirs| theirs.get(at)) {
             line += &format!(
                 "{:>10.1}{:>9.0}{:>6.2}/{:>5.2}{:>7}",

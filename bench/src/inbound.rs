@@ -7,6 +7,7 @@
 //! What counts is what is *delivered*: messages that IMAP shows at the end, over the time
 //! until the last one was there and over the CPU of all processes of that side.
 
+use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -33,9 +34,12 @@ pub(crate) struct Arguments {
     /// Messages of 4 KB.
     #[arg(long, default_value_t = 10_000)]
     messages: u64,
-    /// Messages of 1 MB.
+    /// Messages of 1 MB, nearly all of it an attachment in base64.
     #[arg(long, default_value_t = 300)]
     large: u64,
+    /// Messages of 1 MB of text.
+    #[arg(long, default_value_t = 300)]
+    large_text: u64,
     /// Connections at once.
     #[arg(long, default_value_t = 64)]
     connections: u64,
@@ -50,6 +54,26 @@ const EACH: u64 = 50;
 const DIFFERENT: u64 = 2_000;
 /// A side that delivers nothing for so long has lost mail.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// About what a signature adds.
+const SIGNATURE: usize = 600;
+
+/// What a message is made of, and about how many bytes it has.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text(usize),
+    /// Most of it in base64.
+    Attachment(usize),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(size) => write!(f, "{} KiB of text", size >> 10),
+            Self::Attachment(size) => write!(f, "{} KiB with an attachment", size >> 10),
+        }
+    }
+}
 
 /// One measured run.
 struct Figures {
@@ -70,9 +94,14 @@ impl Figures {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let signer = Signer::new()?;
-    for (size, count) in [(4 << 10, arguments.messages), (1 << 20, arguments.large)] {
+    let loads = [
+        (Kind::Text(4 << 10), arguments.messages),
+        (Kind::Attachment(1 << 20), arguments.large),
+        (Kind::Text(1 << 20), arguments.large_text),
+    ];
+    for (kind, count) in loads {
         if count > 0 {
-            let load = Load::prepare(&signer, arguments, size, count)?;
+            let load = Load::prepare(&signer, arguments, kind, count)?;
             compare(&load, arguments, &signer)?;
         }
     }
@@ -84,20 +113,20 @@ fn compare(load: &Load, arguments: &Arguments, signer: &Signer) -> anyhow::Resul
     let folder = scratch_dir();
     let resolver = format!("[resolver]\nservers = \"{}\"\n", names(arguments, signer).serve()?);
     let installation = Installation::make(folder.path(), arguments.accounts, &resolver)?;
-    let size = load.size >> 10;
+    let kind = load.kind;
     let sqlite = ours(load, &installation, None)?;
-    println!("inbound, {size} KiB: ours, SQLite{}", told(&sqlite));
+    println!("inbound, {kind}: ours, SQLite{}", told(&sqlite));
     let cluster = Cluster::private(ClusterOptions { fsync: true, synchronous_commit: true });
     let database = cluster.create_database(None);
     let postgres = format!("[database]\npostgres = \"{}\"\n{resolver}", database.url());
     let other = scratch_dir();
     let on_postgres = Installation::make(other.path(), arguments.accounts, &postgres)?;
     let postgres = ours(load, &on_postgres, Some(&cluster))?;
-    println!("inbound, {size} KiB: ours, PostgreSQL and its server{}", told(&postgres));
+    println!("inbound, {kind}: ours, PostgreSQL and its server{}", told(&postgres));
     for with_opendkim in [false, true] {
         let theirs = theirs(load, &installation.addresses, with_opendkim.then_some(signer))?;
         let name = if with_opendkim { "Postfix, OpenDKIM and Dovecot" } else { "Postfix and Dovecot" };
-        println!("inbound, {size} KiB: {name}{}", told(&theirs));
+        println!("inbound, {kind}: {name}{}", told(&theirs));
         for (engine, ours) in [("SQLite", &sqlite), ("PostgreSQL", &postgres)] {
             println!(
                 "    ours, {engine}: {:.2} times the rate, 1/{:.1} of the CPU",
@@ -202,18 +231,22 @@ fn files(mail: &Path) -> anyhow::Result<u64> {
 
 /// What is sent: the same for each side.
 struct Load {
-    size: usize,
+    kind: Kind,
     count: u64,
     connections: u64,
     mails: Arc<Vec<Vec<u8>>>,
 }
 
 impl Load {
-    fn prepare(signer: &Signer, arguments: &Arguments, size: usize, count: u64) -> anyhow::Result<Self> {
+    fn prepare(signer: &Signer, arguments: &Arguments, kind: Kind, count: u64) -> anyhow::Result<Self> {
         let mut writer = Writer::new(7);
         let different = count.min(DIFFERENT);
-        let mails: anyhow::Result<Vec<_>> = (0..different).map(|_| signer.mail(&mut writer, size)).collect();
-        Ok(Self { size, count, connections: arguments.connections, mails: Arc::new(mails?) })
+        let mut mail = || match kind {
+            Kind::Text(size) => writer.unsigned(size.saturating_sub(SIGNATURE)).0,
+            Kind::Attachment(size) => writer.with_attachment(size.saturating_sub(SIGNATURE)),
+        };
+        let mails: anyhow::Result<Vec<_>> = (0..different).map(|_| signer.sign(&mail())).collect();
+        Ok(Self { kind, count, connections: arguments.connections, mails: Arc::new(mails?) })
     }
 
     /// Sends all; each must be taken.

@@ -3,6 +3,8 @@
 //! A header with the random parts that real ones have (ids, a signature), and a body of
 //! words with the frequencies of a language.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hikyaku_testkit::Rng;
 
 const SYLLABLES: [&str; 24] = [
@@ -52,14 +54,43 @@ impl Writer {
 
     /// The same without a signature.
     pub(crate) fn unsigned(&mut self, size: usize) -> (String, String) {
+        let (mut text, id) = self.header("Content-Type: text/plain; charset=utf-8\r\n");
+        text.push_str("Content-Transfer-Encoding: 7bit\r\n\r\n");
+        self.write_lines(&mut text, size);
+        (text, id)
+    }
+
+    /// A mail of about `size` bytes with 3 KB of text and one attachment that was compressed
+    /// before, as pictures, PDF and office files are.
+    pub(crate) fn with_attachment(&mut self, size: usize) -> String {
+        let (mut text, _) = self.header("Content-Type: multipart/mixed; boundary=\"next-part\"\r\n");
+        text.push_str("\r\n--next-part\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n");
+        let text_until = text.len() + 3_000;
+        self.write_lines(&mut text, text_until);
+        text.push_str(
+            "\r\n--next-part\r\nContent-Type: application/pdf; name=\"report.pdf\"\r\n\
+             Content-Disposition: attachment; filename=\"report.pdf\"\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n",
+        );
+        while text.len() < size {
+            let mut bytes = [0; 57];
+            bytes.fill_with(|| self.rng.below(256) as u8);
+            text.push_str(&STANDARD.encode(bytes));
+            text.push_str("\r\n");
+        }
+        text.push_str("\r\n--next-part--\r\n");
+        text
+    }
+
+    /// The fields of a mail, these last ones with them, and its Message-ID.
+    fn header(&mut self, last: &str) -> (String, String) {
         self.number += 1;
         let id = format!("{}.{}@mail.example.com", self.token(16), self.number);
-        let mut text = format!(
+        let header = format!(
             "Received: from app-{}.example.com (app.example.com [192.0.2.{}])\r\n\
              \tby mail.example.com with ESMTPS id {}; Tue, 24 Nov 2026 03:34:27 +0000\r\n\
              From: \"{} {}\" <{}@example.com>\r\nTo: <{}@example.org>\r\nSubject: {} {} {}\r\n\
-             Date: Tue, 24 Nov 2026 03:34:27 +0000\r\nMessage-ID: <{id}>\r\nMIME-Version: 1.0\r\n\
-             Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n",
+             Date: Tue, 24 Nov 2026 03:34:27 +0000\r\nMessage-ID: <{id}>\r\nMIME-Version: 1.0\r\n{last}",
             self.rng.below(40),
             self.rng.below(250),
             self.token(12),
@@ -71,6 +102,11 @@ impl Writer {
             self.word(),
             self.word(),
         );
+        (header, id)
+    }
+
+    /// Words in lines, until the text has so many bytes.
+    fn write_lines(&mut self, text: &mut String, size: usize) {
         while text.len() < size {
             let mut line = String::new();
             while line.len() < 68 {
@@ -80,6 +116,5 @@ impl Writer {
             text.push_str(line.trim_end());
             text.push_str("\r\n");
         }
-        (text, id)
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
 mod access;
+mod certificates;
 mod directory;
 mod dns;
 mod flood;

@@ -9,8 +9,6 @@ use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::mail::Writer;
-
 /// The domain of all senders.
 pub(crate) const DOMAIN: &str = "example.com";
 /// What is signed, as the mails of [`Writer`] have it: each once, on one line.
@@ -35,9 +33,8 @@ impl Signer {
         (format!("s2026._domainkey.{DOMAIN}"), format!("v=DKIM1; k=rsa; p={}", self.public))
     }
 
-    /// A signed mail of about this size.
-    pub(crate) fn mail(&self, writer: &mut Writer, size: usize) -> anyhow::Result<Vec<u8>> {
-        let (text, _) = writer.unsigned(size.saturating_sub(600));
+    /// Signs a mail of [`Writer`].
+    pub(crate) fn sign(&self, text: &str) -> anyhow::Result<Vec<u8>> {
         let (header, body) = text.split_once("\r\n\r\n").context("a mail has a body")?;
         let hash = STANDARD.encode(digest(&SHA256, body.as_bytes()));
         // The bodies are in canonical form already: single spaces, none at the end of a line.

@@ -1,13 +1,15 @@
-"""A name server for the end-to-end tests, on a UDP port of loopback.
+"""A name server for the end-to-end tests, on a port of loopback for UDP and TCP.
 
 It answers from the JSON that `hikyaku check --dns FILE` reads: names with lists of
 `{"type": "TXT", "data": …}` or `{"type": "A", "error": "timeout"}`. A name that is not there
-does not exist. As a program, `nameserver.py FILE`, it prints its address and port.
+does not exist. An answer that is too long for UDP is cut off with the TC bit, and waits for whoever
+asks again by TCP (RFC 7766); how often that was is counted. As a program, `nameserver.py FILE`, it prints its address and port.
 """
 
 import ipaddress
 import json
 import socket
+import socketserver
 import struct
 import sys
 import threading
@@ -16,8 +18,11 @@ TYPES = {1: "A", 5: "CNAME", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA"}
 NUMBERS = {kind: number for number, kind in TYPES.items()}
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 TTL_SECONDS = 60
-# Answers that are longer than what the client takes by UDP would have to go by TCP.
-MOST_OCTETS = 1232
+# What fits into a UDP message of a client that does not say more (RFC 1035 section 2.3.4), and what
+# is sent at most to one that does.
+PLAIN_OCTETS, MOST_OCTETS = 512, 1232
+TRUNCATED = 0x0200
+OPT = 41
 
 
 class NameServer:
@@ -25,10 +30,36 @@ class NameServer:
 
     def __init__(self, names):
         self.names = {name.rstrip(".").lower(): records for name, records in names.items()}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.truncated = self.asked_by_tcp = 0
+        self.socket, self.stream = self.bind()
         host, port = self.socket.getsockname()
         self.address = f"{host}:{port}"
+
+    def bind(self):
+        """Sockets for UDP and TCP on one port that is free for both."""
+        nameserver = self
+
+        class Connection(socketserver.StreamRequestHandler):
+            def handle(self):
+                while head := self.rfile.read(2):
+                    query = self.rfile.read(struct.unpack(">H", head)[0])
+                    nameserver.asked_by_tcp += 1
+                    answer = nameserver.answer(query)
+                    if answer is not None:
+                        self.wfile.write(struct.pack(">H", len(answer)) + answer)
+
+        class Stream(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+        while True:
+            stream = Stream(("127.0.0.1", 0), Connection)
+            datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                datagrams.bind(stream.server_address)
+                return datagrams, stream
+            except OSError:
+                datagrams.close()
+                stream.server_close()
 
     def start(self):
         """Answers in the background."""
@@ -36,11 +67,21 @@ class NameServer:
         return self
 
     def serve(self):
+        threading.Thread(target=self.stream.serve_forever, daemon=True).start()
         while True:
             query, peer = self.socket.recvfrom(4096)
             answer = self.answer(query)
             if answer is not None:
-                self.socket.sendto(answer, peer)
+                self.socket.sendto(self.fitting(query, answer), peer)
+
+    def fitting(self, query, answer):
+        """The answer, or its head if it is too long for UDP."""
+        _, end = read_name(query, 12)
+        if len(answer) <= most_octets(query, end + 4):
+            return answer
+        self.truncated += 1
+        flags = struct.unpack_from(">H", answer, 2)[0] | TRUNCATED
+        return answer[:2] + struct.pack(">HHHHH", flags, 1, 0, 0, 0) + answer[12 : end + 4]
 
     def answer(self, query):
         """The answer to a query, RFC 1035 section 4.1; None if there is none in time."""
@@ -55,9 +96,7 @@ class NameServer:
         # A response, recursion asked for and available; the question comes back.
         flags = 0x8180 | code
         head = query[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0)
-        reply = head + query[12 : end + 4] + body
-        assert len(reply) <= MOST_OCTETS, f"too long for UDP: {name} {kind}"
-        return reply
+        return head + query[12 : end + 4] + body
 
     def look_up(self, name, kind):
         """The response code and the records; the code is None for silence."""
@@ -78,6 +117,14 @@ def read_name(message, at):
         labels.append(message[at + 1 : at + 1 + length].decode("ascii", "replace"))
         at += 1 + length
     return ".".join(labels), at + 1
+
+
+def most_octets(query, at):
+    """What the client takes by UDP, RFC 6891 section 6.1.2: `at` is where its question ends."""
+    if struct.unpack_from(">H", query, 10)[0] == 0 or query[at] != 0:
+        return PLAIN_OCTETS
+    kind, size = struct.unpack_from(">HH", query, at + 1)
+    return min(max(size, PLAIN_OCTETS), MOST_OCTETS) if kind == OPT else PLAIN_OCTETS
 
 
 def name_of(text):

@@ -90,8 +90,8 @@ class Peer:
 class Postfix(Peer):
     """Postfix that sends each domain where `transports` says."""
 
-    def __init__(self, transports, more=""):
-        super().__init__("postfix")
+    def __init__(self, transports, more="", name="postfix"):
+        super().__init__(name)
         settings = self.folder / "postfix"
         settings.mkdir()
         table = ", ".join(f"{{ {domain} = {transport} }}" for domain, transport in transports.items())
@@ -127,6 +127,34 @@ maillog_file_prefixes = /scratch
 
     def wait_until_empty(self):
         self.wait_until_sent(*(f"queue/{name}" for name in ("maildrop", "incoming", "active", "deferred")))
+
+
+class OpenDkim(Peer):
+    """OpenDKIM that signs what is from `domain`, as a milter."""
+
+    def __init__(self, name, domain, selector, key_file, canonical):
+        super().__init__(name)
+        # Only its own user may be able to read the key.
+        key = self.folder / "key"
+        key.write_bytes(Path(key_file).read_bytes())
+        key.chmod(0o600)
+        owned = run(self.folder, "/bin/chown", "opendkim", "/scratch/key", capture_output=True, text=True)
+        assert owned.returncode == 0, owned.stderr
+        (self.folder / "opendkim.conf").write_text(
+            f"""Mode s
+Background no
+UserID opendkim
+Socket inet:{self.port}@127.0.0.1
+Domain {domain}
+Selector {selector}
+KeyFile /scratch/key
+Canonicalization {canonical}
+InternalHosts 127.0.0.1
+"""
+        )
+
+    def start(self):
+        self.launch("/usr/sbin/opendkim", "-f", "-x", "/scratch/opendkim.conf")
 
 
 class OpenSmtpd(Peer):

@@ -5,12 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::client::Client;
-use super::{Arguments, IDLE, LARGE, Server};
-use crate::mail::Writer;
+use super::{Arguments, IDLE, LARGE, Server, steps};
 use crate::peers::Dovecot;
-
-/// Messages of one APPEND.
-const STEP: u32 = 100;
 
 pub(crate) struct Theirs {
     dovecot: Option<Dovecot>,
@@ -31,16 +27,16 @@ impl Theirs {
     /// The mails that ours has, in the same order, some at a time.
     pub(crate) fn fill(&mut self, arguments: &Arguments) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let mut writer = Writer::new(1);
         let mut large = Client::connect(self.address())?;
         large.sign_in(LARGE)?;
-        for step in 0..arguments.messages.div_ceil(STEP) {
-            let pairs: Vec<_> =
-                (0..STEP).map(|_| (writer.mail(arguments.size).0, writer.mail(arguments.size).0)).collect();
-            large.append(pairs.iter().map(|(mail, _)| mail.as_slice()))?;
-            let mut client = Client::connect(self.address())?;
-            client.sign_in(&other(step % arguments.others))?;
-            client.append(pairs.iter().map(|(_, mail)| mail.as_slice()))?;
+        for step in steps(arguments) {
+            let (of_large, of_others): (Vec<_>, Vec<_>) = step.iter().partition(|mail| mail.of.is_none());
+            large.append(of_large.iter().map(|mail| mail.content.as_slice()))?;
+            for mails in of_others.chunk_by(|one, next| one.of == next.of) {
+                let mut client = Client::connect(self.address())?;
+                client.sign_in(&other(mails[0].of.unwrap_or_default()))?;
+                client.append(mails.iter().map(|mail| mail.content.as_slice()))?;
+            }
         }
         println!("Dovecot: filled in {:.0} s", begun.elapsed().as_secs_f64());
         Ok(())
@@ -67,6 +63,11 @@ impl Server for Theirs {
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// As shipped it has no index of texts.
+    fn index(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 

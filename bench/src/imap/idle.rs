@@ -9,12 +9,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tokio::net::TcpSocket;
 
 use super::ours::{AUTHORITY, Ours};
 use super::{Arguments, IDLE, PASSWORD, Server};
+use crate::certificates::trusting;
 
 /// `d IDLE` in a stored block (RFC 1951 section 3.2.4), and an empty one: a flush.
 const IDLE_DEFLATED: &[u8] = b"\0\x08\0\xf7\xffd IDLE\r\n\0\0\0\xff\xff";
@@ -84,9 +85,7 @@ fn private_memory(pid: u32) -> anyhow::Result<u64> {
 
 /// Opens so many connections, says that they are there, and keeps them.
 pub(crate) fn hold(address: SocketAddr, authority: &Path, count: u32, bytes: Bytes) -> anyhow::Result<()> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(std::fs::read(authority)?))?;
-    let tls = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let tls = trusting(authority)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut connections = Vec::new();
     for number in 0..count {

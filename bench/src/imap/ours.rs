@@ -12,21 +12,22 @@ use hikyaku_directory::PasswordHash;
 use hikyaku_imap_server::{
     Bounds, Mode, Packer, Services, Start, Versions, pack_mailbox, serve as serve_imap,
 };
-use hikyaku_mailstore::search::Indexer;
+use hikyaku_mailstore::search::{Indexer, Step};
 use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
-use hikyaku_net::{Limits, Listener, Shutdown, TlsAcceptor};
+use hikyaku_net::{Limits, Listener, Shutdown};
 use hikyaku_store::{AccountHome, Location, Options};
 use hikyaku_testkit::{SeededRandom, TestDirectory, TestStore, gate, scratch_dir};
 use hikyaku_types::{NodeId, RisingIds, SystemClock, SystemRandom};
 
-use super::{Arguments, IDLE, LARGE, PASSWORD, Server};
+use super::{Arguments, IDLE, LARGE, PASSWORD, STEP, Server, steps};
+use crate::certificates::certificates;
 use crate::mail::Writer;
 use crate::measure::cpu_of_tree;
 
 /// A file that says that the folder's store is filled.
 pub(crate) const FILLED: &str = "filled";
 /// Deliveries of one transaction.
-const STEP: u32 = 100;
+const FILLED_AT_ONCE: usize = 200;
 
 fn large() -> AccountHome {
     TestStore::home(1, 1)
@@ -51,36 +52,39 @@ fn open(folder: &Path) -> TestStore {
 pub(crate) fn fill(folder: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let begun = Instant::now();
     let store = open(folder);
-    let mut writer = Writer::new(1);
-    for step in 0..arguments.messages.div_ceil(STEP) {
-        let other = TestStore::home(2, 10 + i64::from(step % arguments.others));
-        fill_step(&store, &mut writer, arguments.size, &[large(), other])?;
+    for step in steps(arguments) {
+        let home = |of: Option<u32>| of.map_or(large(), |other| TestStore::home(2, 10 + i64::from(other)));
+        for part in step.chunks(FILLED_AT_ONCE) {
+            let mails = part.iter().map(|mail| (home(mail.of), mail.content.as_slice(), mail.id.as_str()));
+            fill_step(&store, mails)?;
+        }
     }
+    let mut writer = Writer::new(2);
     for _ in 0..arguments.idle_messages.div_ceil(STEP) {
-        fill_step(&store, &mut writer, 1_000, &[idle()])?;
+        let mails: Vec<_> = (0..STEP).map(|_| writer.mail(1_000)).collect();
+        fill_step(&store, mails.iter().map(|(content, id)| (idle(), content.as_slice(), id.as_str())))?;
     }
     std::fs::write(folder.join(FILLED), "")?;
     println!("ours: filled in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// [`STEP`] mails for each of these accounts, by turns.
-fn fill_step(
+/// Delivers mails, each with its Message-ID, in one transaction.
+fn fill_step<'m>(
     store: &TestStore,
-    writer: &mut Writer,
-    size: usize,
-    homes: &[AccountHome],
+    mails: impl Iterator<Item = (AccountHome, &'m [u8], &'m str)>,
 ) -> anyhow::Result<()> {
-    let mut deliveries = Vec::new();
-    for home in homes.repeat(STEP as usize) {
-        let (content, id) = writer.mail(size);
-        let mut delivery = store.delivery(&content, &[home]);
-        for recipient in delivery.parts.iter_mut().flat_map(|part| &mut part.recipients) {
-            recipient.key = None;
-        }
-        delivery.threading = Threading { own: Some(MessageHash::of(id.as_bytes())), parents: Vec::new() };
-        deliveries.push(delivery);
-    }
+    let deliveries: Vec<_> = mails
+        .map(|(home, content, id)| {
+            let mut delivery = store.delivery(content, &[home]);
+            for recipient in delivery.parts.iter_mut().flat_map(|part| &mut part.recipients) {
+                recipient.key = None;
+            }
+            let own = Some(MessageHash::of(id.as_bytes()));
+            delivery.threading = Threading { own, parents: Vec::new() };
+            delivery
+        })
+        .collect();
     store.write(move |tx| deliveries.iter().try_for_each(|delivery| deliver(tx, delivery).map(drop)))?;
     Ok(())
 }
@@ -113,6 +117,13 @@ impl Ours {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// Has the server do something, and waits until it has.
+    fn tell(&mut self, what: &str) -> anyhow::Result<()> {
+        self.stdin.as_mut().context("a pipe")?.write_all(format!("{what}\n").as_bytes())?;
+        self.told.next().context("it ended")??;
+        Ok(())
+    }
 }
 
 impl Server for Ours {
@@ -132,9 +143,11 @@ impl Server for Ours {
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
-        self.stdin.as_mut().context("a pipe")?.write_all(b"pack\n")?;
-        self.told.next().context("it ended")??;
-        Ok(())
+        self.tell(PACK)
+    }
+
+    fn index(&mut self) -> anyhow::Result<()> {
+        self.tell(INDEX)
     }
 
     fn folder(&self) -> &Path {
@@ -149,18 +162,24 @@ impl Drop for Ours {
     }
 }
 
+/// Lines that the server is told.
+const PACK: &str = "pack";
+const INDEX: &str = "index";
+
 /// Where the server leaves the certificate of who vouches for it.
 pub(crate) const AUTHORITY: &str = "authority.der";
 
 /// Serves the store of a folder until standard input ends; its addresses, without and with
-/// TLS, are told on standard output. At each line it packs what there is to pack.
+/// TLS, are told on standard output. What each line asks for it does at once: what is otherwise
+/// done behind the sessions.
 pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
     let store = open(folder);
     let (acceptor, authority) = certificates()?;
     std::fs::write(folder.join(AUTHORITY), authority)?;
     let shutdown = Shutdown::new();
-    store.block_on(async {
+    let indexer = store.block_on(async {
         let services = services(&store).await;
+        let indexer = services.search.clone();
         let clear =
             Mode { plain_sign_in_without_tls: true, ..Mode::new(Start::Clear, Some(acceptor.clone())) };
         for mode in [clear, Mode::new(Start::Tls, Some(acceptor))] {
@@ -171,18 +190,20 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
             let serve = move |connection| serve_imap(connection, mode.clone(), services.clone());
             tokio::spawn(listener.run(shutdown.ending(), serve));
         }
-        anyhow::Ok(())
+        anyhow::Ok(indexer)
     })?;
     for line in std::io::stdin().lines() {
-        line?;
-        pack(&store)?;
-        println!("packed");
+        match line?.as_str() {
+            PACK => pack(&store)?,
+            INDEX => while store.block_on(indexer.step(large()))? == Step::Some {},
+            other => anyhow::bail!("it was told to {other}"),
+        }
+        println!("done");
     }
     store.store.close();
     Ok(())
 }
 
-/// Does at once what the packer does behind the sessions.
 fn pack(store: &TestStore) -> anyhow::Result<()> {
     for home in [large(), idle()] {
         let work = pack_mailbox(&store.store, &store.content, home, MailboxId::INBOX, pack::MOST);
@@ -211,18 +232,4 @@ async fn services(store: &TestStore) -> Services {
         versions: Arc::new(Versions::new(Bounds::default())),
         packer,
     }
-}
-
-/// A certificate for `localhost`, and that of who vouches for it.
-fn certificates() -> anyhow::Result<(TlsAcceptor, Vec<u8>)> {
-    let mut params = rcgen::CertificateParams::new(Vec::new())?;
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_key = rcgen::KeyPair::generate()?;
-    let authority = params.self_signed(&authority_key)?;
-    let issuer = rcgen::Issuer::new(params, authority_key);
-    let key = rcgen::KeyPair::generate()?;
-    let certificate =
-        rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &issuer)?;
-    let acceptor = TlsAcceptor::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())?;
-    Ok((acceptor, authority.der().to_vec()))
 }

@@ -112,9 +112,9 @@ impl Blocks {
         lifted
     }
 
-    /// Forgets what ended long ago.
-    pub(crate) fn sweep(&mut self, now: Timestamp) {
-        self.all.retain(|_, block| now < block.until.after(REMEMBERED));
+    /// Forgets what ended long ago, a step of it. Is there another?
+    pub(crate) fn sweep(&mut self, step: usize, now: Timestamp) -> bool {
+        self.all.retain_in(step, |_, block| now < block.until.after(REMEMBERED))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(blocks.live(&first.key, at(100)), None);
         assert_eq!(blocks.earlier(&first.key, at(200)), 1);
         assert_eq!(blocks.earlier(&first.key, at(100 + 7 * 86_400)), 0);
-        blocks.sweep(at(100 + 7 * 86_400));
+        blocks.sweep(0, at(100 + 7 * 86_400));
         assert_eq!(blocks.len(), 0);
     }
 

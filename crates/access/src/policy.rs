@@ -1,5 +1,5 @@
-//! What a tenant may set about attack protection, within what the operator allows; and the
-//! operator's own numbers about botnets.
+//! What holds about attack protection: a tenant's policy, which the directory keeps within what
+//! the operator allows; and the operator's own numbers about botnets.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -36,31 +36,6 @@ pub struct Policy {
     pub longest: Duration,
     /// Whom it keeps out.
     pub scope: Scope,
-}
-
-/// Between which policies a tenant may choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// The smallest values. Its scope is not looked at.
-    pub floor: Policy,
-    /// The largest.
-    pub ceiling: Policy,
-}
-
-/// A policy's value that the operator does not allow.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` is {given}: allowed is {least} to {most}{unit}")]
-pub struct OutOfBounds {
-    /// Which value.
-    pub field: &'static str,
-    /// As it was given.
-    pub given: u64,
-    /// The floor.
-    pub least: u64,
-    /// The ceiling.
-    pub most: u64,
-    /// What is counted.
-    pub unit: &'static str,
 }
 
 /// A network whose failures are not held against it.
@@ -124,7 +99,7 @@ pub struct Limits {
 }
 
 impl Policy {
-    /// What holds unless a tenant chooses.
+    /// What holds unless tenant or operator choose.
     pub const fn default_for(class: Class) -> Self {
         let (failures, scope) = match class {
             Class::Mail => (10, Scope::Account),
@@ -137,60 +112,6 @@ impl Policy {
     pub fn block_for(&self, earlier: u32) -> Duration {
         let times = self.growth.max(1).saturating_pow(earlier.min(16));
         self.block.saturating_mul(times).min(self.longest)
-    }
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        let mail = Policy::default_for(Class::Mail);
-        Self {
-            floor: Policy {
-                failures: 3,
-                window: 5 * MINUTE,
-                block: MINUTE,
-                growth: 1,
-                longest: 5 * MINUTE,
-                ..mail
-            },
-            ceiling: Policy { failures: 100, window: DAY, block: DAY, growth: 10, longest: 7 * DAY, ..mail },
-        }
-    }
-}
-
-/// A value of a policy: its name, how it is read, and its unit.
-type Field = (&'static str, fn(&Policy) -> u64, &'static str);
-
-const FIELDS: [Field; 5] = [
-    ("failures", |policy| u64::from(policy.failures), ""),
-    ("window", |policy| policy.window.as_secs(), " seconds"),
-    ("block", |policy| policy.block.as_secs(), " seconds"),
-    ("growth", |policy| u64::from(policy.growth), " times"),
-    ("longest", |policy| policy.longest.as_secs(), " seconds"),
-];
-
-impl Bounds {
-    /// Everything in `policy` that is not allowed.
-    pub fn check(&self, policy: &Policy) -> Vec<OutOfBounds> {
-        let judge = |&(field, value, unit): &Field| {
-            let (given, least, most) = (value(policy), value(&self.floor), value(&self.ceiling));
-            let wrong = given < least || given > most;
-            wrong.then_some(OutOfBounds { field, given, least, most, unit })
-        };
-        FIELDS.iter().filter_map(judge).collect()
-    }
-
-    /// The nearest allowed policy: for one that was chosen before the operator's bounds
-    /// changed.
-    pub fn nearest(&self, policy: &Policy) -> Policy {
-        let (floor, ceiling) = (&self.floor, &self.ceiling);
-        Policy {
-            failures: policy.failures.max(floor.failures).min(ceiling.failures),
-            window: policy.window.max(floor.window).min(ceiling.window),
-            block: policy.block.max(floor.block).min(ceiling.block),
-            growth: policy.growth.max(floor.growth).min(ceiling.growth),
-            longest: policy.longest.max(floor.longest).min(ceiling.longest),
-            scope: policy.scope,
-        }
     }
 }
 
@@ -250,26 +171,6 @@ mod tests {
         assert_eq!(hours, [1, 2, 4, 8, 16, 24, 24]);
         assert_eq!(policy.block_for(u32::MAX), DAY);
         assert_eq!(Policy { growth: 0, ..policy }.block_for(9), HOUR);
-    }
-
-    #[test]
-    fn a_policy_stays_within_the_operators_bounds() {
-        let bounds = Bounds::default();
-        let good = Policy::default_for(Class::Panel);
-        assert!(bounds.check(&good).is_empty());
-        assert_eq!(bounds.nearest(&good), good);
-        let bad = Policy { failures: 1, longest: 30 * DAY, scope: Scope::Tenant, ..good };
-        let mistakes: Vec<String> = bounds.check(&bad).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            mistakes,
-            [
-                "`failures` is 1: allowed is 3 to 100",
-                "`longest` is 2592000: allowed is 300 to 604800 seconds"
-            ]
-        );
-        let nearest = bounds.nearest(&bad);
-        assert!(bounds.check(&nearest).is_empty());
-        assert_eq!((nearest.failures, nearest.scope), (3, Scope::Tenant));
     }
 
     #[test]

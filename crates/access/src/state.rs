@@ -41,7 +41,8 @@ const CHECK: Duration = Duration::from_secs(30);
 
 const MOST_KNOWN: usize = 32;
 const MOST_GUESSES: usize = 64;
-const MOST_OFFERS: usize = 96;
+/// As many as a tenant may let pass before it blocks their source.
+const MOST_OFFERS: usize = 100;
 const MOST_SUSPICIONS: usize = 64;
 const MOST_GOODWILL: usize = 32;
 const MOST_CHILDREN: usize = 16;
@@ -259,17 +260,24 @@ impl State {
         }
     }
 
-    /// Forgets what is too old to matter. The maps stay within their bounds without it.
-    pub fn sweep(&mut self, now: Timestamp) {
+    /// Forgets what is too old to matter, a step of it, the first of which is 0. Is there another?
+    /// The maps stay within their bounds without it. A step looks at a few thousand entries, so
+    /// that whoever holds the state for others lets them in between.
+    pub fn sweep(&mut self, step: usize, now: Timestamp) -> bool {
         let (known_for, suspect_for) = (self.limits.known_for, self.limits.suspect_for);
-        self.blocks.sweep(now);
-        self.accounts.retain(|_, account| account.is_of_use(known_for, now));
-        self.names.retain(|_, account| account.is_of_use(known_for, now));
-        self.sources.retain(|_, source| {
-            source.guesses.within(suspect_for, now).next().is_some()
-                || source.offers.within(HOUR, now).next().is_some()
-                || source.goodwill.within(known_for, now).next().is_some()
-        });
+        let is_of_use = |account: &Account| account.is_of_use(known_for, now);
+        let more = [
+            self.blocks.sweep(step, now),
+            self.accounts.retain_in(step, |_, account| is_of_use(account)),
+            self.names.retain_in(step, |_, account| is_of_use(account)),
+            self.sources.retain_in(step, |_, source| {
+                source.guesses.within(suspect_for, now).next().is_some()
+                    // As long as a tenant may count them.
+                    || source.offers.within(DAY, now).next().is_some()
+                    || source.goodwill.within(known_for, now).next().is_some()
+            }),
+        ];
+        more.contains(&true)
     }
 
     /// How much is remembered, for metrics.

@@ -132,7 +132,8 @@ impl Directory {
         let plan = self.tenant(tenant).await?.map_or_else(Plan::default, |tenant| tenant.plan.clone());
         let now = self.clock.now();
         let id = AuditId::from_i64(self.ids.next(now)).ok_or(StoreError::Closed)?;
-        Ok(Job { actor, actor_text: who.to_owned(), tenant, now, id, reason, plan, what })
+        let (actor_text, blocking) = (who.to_owned(), self.blocking);
+        Ok(Job { actor, actor_text, tenant, now, id, reason, plan, blocking, what })
     }
 
     pub(crate) async fn carry_out(&self, job: Job, dry_run: bool) -> Result<Done, DirectoryError> {

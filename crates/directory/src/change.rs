@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::addresses;
 use crate::error::{DirectoryError, request};
 use crate::field::{Edit, Record};
+use crate::kind::block_policy::BlockBounds;
 use crate::kind::plan::Plan;
 use crate::kind::rule::RuleLevel;
 use crate::kind::{
@@ -102,6 +103,8 @@ pub(crate) struct Job {
     pub(crate) reason: Option<String>,
     /// The tenant's plan.
     pub(crate) plan: Plan,
+    /// What the operator allows a tenant to choose.
+    pub(crate) blocking: BlockBounds,
     pub(crate) what: What,
 }
 
@@ -117,6 +120,7 @@ pub(crate) struct Done {
 pub(crate) struct Settling<'j> {
     pub(crate) before: Option<&'j Object>,
     pub(crate) plan: &'j Plan,
+    pub(crate) blocking: &'j BlockBounds,
     pub(crate) forget: Vec<Cached>,
 }
 
@@ -189,7 +193,8 @@ pub(crate) fn carry_out(tx: &mut TenantTx<'_>, job: &Job, plan: Option<i64>) -> 
             Some(existing(tx, job, kind, *id, *version)?)
         }
     };
-    let mut settling = Settling { before: before.as_ref(), plan: &job.plan, forget: Vec::new() };
+    let mut settling =
+        Settling { before: before.as_ref(), plan: &job.plan, blocking: &job.blocking, forget: Vec::new() };
     let after = match &job.what {
         What::Create { kind, id, name, fields, .. } => {
             let mut object = blank(job, *kind, *id, name.as_deref());

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod alias;
+pub mod block_policy;
 pub mod credential;
 pub mod domain;
 pub mod exception;

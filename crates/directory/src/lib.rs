@@ -19,6 +19,7 @@
 //! change, rights  how they change, and who may
 //! addresses       the index of what an address leads to
 //! facts, resolve  what mail asks, with its caches
+//! plans           what jobs ask that go over all tenants
 //! ```
 
 mod addresses;
@@ -33,6 +34,7 @@ mod field;
 pub mod kind;
 mod log;
 mod object;
+mod plans;
 mod request;
 mod resolve;
 mod rights;
@@ -54,19 +56,21 @@ pub use error::DirectoryError;
 pub use facts::{AccessFacts, AccountFacts, CacheSizes, DomainFacts, TenantFacts};
 pub use field::{Edit, Field, FieldValue, Limit, Record, Text};
 pub use kind::Kind;
+pub use kind::block_policy::{BlockBounds, BlockNumbers, HeldNumber};
 pub use kind::credential::Day;
 pub use kind::exception::Exception;
 pub use kind::forged_mail::{ForgedMail, ForgedMailPolicy};
-pub use kind::guessing::{BOUNDS, BlockScope, ExemptNetwork};
+pub use kind::guessing::{BlockScope, ExemptNetwork};
 pub use kind::rule::{Allowed, Moment, Origin, Rule, RuleLevel, RuleMode};
 pub use kind::tenant::Tenant;
 pub use log::{AuditLine, LOOK_BACK};
 pub use object::{Filter, Object, State};
+pub use plans::TenantPlan;
 pub use request::{Action, Answer, FieldEdit, Named, NewSecret, Request, View};
 pub use resolve::{Account, MOST_RECIPIENTS, Receiver, Recipients, Resolution};
 pub use rights::{Standing, Verb};
 pub use schema::SCHEMA;
-pub use scram_sign_in::{ScramExchange, ScramProven};
+pub use scram_sign_in::{ScramExchange, ScramProof, ScramProven};
 pub use sign_in::{Attempt, Claim, SignInError};
 
 /// The directory itself, whose right to the tables is its own: it resolves others' before.
@@ -86,6 +90,7 @@ pub struct Directory {
     known: AuthCache,
     app_keys: tokio::sync::OnceCell<secrets::AppPasswordKeys>,
     breached: Option<Arc<BreachedPasswords>>,
+    blocking: BlockBounds,
     /// The last number of the control log that was seen.
     seen: std::sync::atomic::AtomicI64,
 }
@@ -117,13 +122,36 @@ impl Directory {
         let seen = std::sync::atomic::AtomicI64::new(RisingIds::floor_at(clock.now()));
         let known = AuthCache::new(usize::try_from(sizes.credentials).unwrap_or(usize::MAX), &*random);
         let app_keys = tokio::sync::OnceCell::new();
-        let breached = None;
-        Ok(Self { store, ids, clock, random, caches, passwords, nobody, known, app_keys, breached, seen })
+        let (breached, blocking) = (None, BlockBounds::default());
+        Ok(Self {
+            store,
+            ids,
+            clock,
+            random,
+            caches,
+            passwords,
+            nobody,
+            known,
+            app_keys,
+            breached,
+            blocking,
+            seen,
+        })
     }
 
     /// New passwords are looked up in this file.
     pub fn with_breached(self, file: BreachedPasswords) -> Self {
         Self { breached: Some(Arc::new(file)), ..self }
+    }
+
+    /// Tenants choose within these bounds when their sources are blocked.
+    pub fn with_blocking(self, blocking: BlockBounds) -> Self {
+        Self { blocking, ..self }
+    }
+
+    /// Within which bounds that is.
+    pub fn blocking(&self) -> &BlockBounds {
+        &self.blocking
     }
 
     /// The caches, unless they have not heard of other nodes' changes for too long.

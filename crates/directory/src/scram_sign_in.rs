@@ -4,10 +4,11 @@
 //! ```text
 //! offers_scram                    is it announced?
 //! begin_scram(client-first)   →   server-first, and what waits for the proof
-//! finish_scram(client-final)  →   whose account it is, and server-final
+//! prove(client-final)         →   which app password that was, and from where it may be used
+//! finish_scram(proof)         →   whose account it is, and server-final
 //! ```
-//! What may stop a client before its proof is looked at belongs between the two: there its
-//! name is known.
+//! What may stop a client belongs before the last: there it is known who comes with what, and
+//! nothing has been done for it.
 //!
 //! Announced is it to everybody as soon as one tenant of the platform chose it. Who signs in is
 //! not known before, and the name that TLS asked for does not say it either: most tenants' mail
@@ -29,7 +30,7 @@
 use std::sync::Arc;
 
 use hikyaku_store::Sql;
-use hikyaku_types::{AccountId, Address, TenantId};
+use hikyaku_types::{AccountId, Address, Network, TenantId};
 
 use crate::Directory;
 use crate::changes::Shown;
@@ -55,6 +56,16 @@ pub struct ScramExchange {
     credentials: Arc<[CredentialFacts]>,
 }
 
+/// A proof that was right. Nothing is said yet about where its app password may be used.
+#[derive(Debug)]
+pub struct ScramProof {
+    proven: scram::Proven,
+    acts_for_another: bool,
+    account: Option<Account>,
+    state: State,
+    credentials: Arc<[CredentialFacts]>,
+}
+
 /// A proof was right, and its app password may be used here.
 #[derive(Debug, Clone)]
 pub struct ScramProven {
@@ -70,6 +81,17 @@ impl ScramExchange {
     /// Who the client says it is.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Takes client-final: a proof costs two keyed hashes, so it may be looked at before anything
+    /// else is decided.
+    ///
+    /// # Errors
+    /// [`SignInError`]: the exchange is over.
+    pub fn prove(self, client_final: &[u8]) -> Result<ScramProof, SignInError> {
+        let Self { exchange, acts_for_another, account, state, credentials, .. } = self;
+        let proven = exchange.finish(client_final).map_err(refused)?;
+        Ok(ScramProof { proven, acts_for_another, account, state, credentials })
     }
 }
 
@@ -131,29 +153,39 @@ impl Directory {
         Ok((challenge, ScramExchange { exchange, name, acts_for_another, account, state, credentials }))
     }
 
-    /// Takes client-final.
+    /// Lets in who proved an app password, if it may be used so.
     ///
     /// # Errors
     /// [`SignInError`]: the exchange is over.
     pub async fn finish_scram(
         &self,
-        exchange: ScramExchange,
-        client_final: &[u8],
+        proof: ScramProof,
         attempt: &Attempt,
     ) -> Result<ScramProven, SignInError> {
-        let ScramExchange { exchange, acts_for_another, account, state, credentials, .. } = exchange;
-        let scram::Proven { id, server_final } = exchange.finish(client_final).map_err(refused)?;
+        let ScramProof { proven, acts_for_another, account, state, credentials } = proof;
+        let scram::Proven { id, server_final } = proven;
         let may_be_used = self.may_use_app_password(&credentials, id, attempt).await;
         let account = account.filter(|_| state == State::Active && !acts_for_another && may_be_used);
         let account = account.ok_or(SignInError::Refused)?;
-        let credential = credentials.iter().find(|one| one.prefix.as_deref() == Some(id.as_str()));
-        let shown = match credential {
+        let shown = match credential_of(&credentials, id) {
             Some(credential) => self.shown_as(&account, credential.id).await?,
             None => None,
         };
         let shown = shown.ok_or(SignInError::Refused)?;
         Ok(ScramProven { account: Arc::new(account), shown, server_final })
     }
+}
+
+impl ScramProof {
+    /// From where the app password may be used; empty: from anywhere.
+    pub fn sources(&self) -> Vec<Network> {
+        let credential = credential_of(&self.credentials, self.proven.id);
+        credential.map_or_else(Vec::new, |one| one.fields.sources.iter().map(|source| source.0).collect())
+    }
+}
+
+fn credential_of(credentials: &[CredentialFacts], id: LookupId) -> Option<&CredentialFacts> {
+    credentials.iter().find(|one| one.prefix.as_deref() == Some(id.as_str()))
 }
 
 fn refused(failure: scram::Failure) -> SignInError {

@@ -14,6 +14,7 @@ both_engines! {
     a_change_on_an_older_version_is_refused_with_both_shown
     a_domain_that_another_has_is_refused_without_saying_whose
     a_plan_limits_what_a_tenant_has
+    jobs_are_told_the_plan_of_each_tenant
     what_is_in_use_stays
     a_domain_with_further_addresses_stays
     what_is_undeleted_in_time_is_not_removed
@@ -307,6 +308,26 @@ fn a_plan_limits_what_a_tenant_has(mail: TestStore) {
     // A larger plan is felt at once.
     rig.set(Kind::Plan, "small", "accounts", "4");
     rig.create(Kind::Account, "d@example.org", &[]);
+}
+
+fn jobs_are_told_the_plan_of_each_tenant(mail: TestStore) {
+    let rig = Rig::new(mail);
+    let days = || -> Vec<(TenantId, u32)> {
+        let plans = rig.mail.block_on(rig.test.directory.plans()).unwrap();
+        plans.iter().map(|of| (of.tenant, of.plan.trace_days.0)).collect()
+    };
+    let id = |name: &str| rig.show(Kind::Tenant, name).unwrap().id.parse::<TenantId>().unwrap();
+    let mut expected = vec![(id("acme"), 30), (id("other"), 30)];
+    expected.sort_by_key(|(tenant, _)| tenant.as_i64());
+    assert_eq!(days(), expected);
+    // Plans, and who has which, are as they are now; a deleted tenant keeps its own.
+    rig.create(Kind::Plan, "long", &[("trace_days", "365")]);
+    rig.set(Kind::Plan, "small", "trace_days", "7");
+    rig.set(Kind::Tenant, "other", "plan", "long");
+    rig.go(Verb::Delete, Kind::Tenant, "other").unwrap();
+    let expected: Vec<_> =
+        expected.iter().map(|(tenant, _)| (*tenant, if *tenant == id("acme") { 7 } else { 365 })).collect();
+    assert_eq!(days(), expected);
 }
 
 fn what_is_in_use_stays(mail: TestStore) {

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use hikyaku_directory::{
-    Action, Answer, Directory, DirectoryError, Edit, Filter, Kind, Named, NewSecret, PasswordHash, Request,
+    Action, Answer, BlockBounds, Directory, DirectoryError, Edit, Filter, Kind, Named, NewSecret,
+    PasswordHash, Request,
 };
 use hikyaku_net::TlsAcceptor;
 use hikyaku_store::{DataLock, Location, Options, Store};
@@ -166,7 +167,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         &mut metrics,
         &runtime,
     )?;
-    let directory = installation.directory(2, None)?;
+    let directory = installation.directory(2, None, BlockBounds::default())?;
     runtime.block_on(state.make_known(&directory))?;
     let tls = Certificates::load_or_make(&arguments.data.join("tls"))?;
     runtime.block_on(serve(arguments, &mut state, &installation, directory, &tls))?;

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{AdminSocket, Desk, serve_admin};
 use crate::bounds::{Bounds, ImapBounds};
-use crate::maintenance;
+use crate::maintenance::{self, TraceSettings};
 use crate::services::Installation;
 use crate::settings::ResolverSettings;
 
@@ -78,6 +78,7 @@ pub(crate) struct Manner {
     pub(crate) resolver: Option<ResolverSettings>,
     /// Where those are who sign in.
     pub(crate) atlas: Atlas,
+    pub(crate) trace: TraceSettings,
 }
 
 impl Manner {
@@ -93,6 +94,7 @@ impl Manner {
             line_ends: LineEnds::Normalise,
             resolver: None,
             atlas: Atlas::default(),
+            trace: TraceSettings::default(),
         }
     }
 }
@@ -142,7 +144,8 @@ impl Listeners {
             shutdown: Shutdown::new(),
             refusals: installation.refusals.clone(),
             running: JoinSet::new(),
-            background: tokio::spawn(background(installation, directory, &gate)?).abort_handle(),
+            background: tokio::spawn(background(installation, directory, &gate, manner.trace)?)
+                .abort_handle(),
             gate,
         };
         for (door, listener) in bound {
@@ -208,6 +211,7 @@ fn background(
     installation: &Installation,
     directory: &Arc<Directory>,
     gate: &Arc<Gate>,
+    trace: TraceSettings,
 ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
     let (store, content) = (Arc::clone(&installation.store), Arc::clone(&installation.content));
     let socket =
@@ -215,7 +219,7 @@ fn background(
     let admin = serve_admin(socket, Desk::new(installation, Arc::clone(directory), Some(Arc::clone(gate))));
     let (search, refusals) = (installation.search.clone(), installation.refusals.clone());
     let maintenance =
-        maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate), search.clone());
+        maintenance::run(store, content, Arc::clone(directory), Arc::clone(gate), search.clone(), trace);
     let history = maintenance::write_history(Arc::clone(gate));
     let sessions = maintenance::watch_sessions(Arc::clone(gate));
     let (is_shared, directory, gate) = (installation.is_shared, Arc::clone(directory), Arc::clone(gate));

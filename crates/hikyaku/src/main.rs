@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use hikyaku_sender_auth::dns::DNSSEC_LOG;
 use hikyaku_store::{Location, Options, Store};
 use hikyaku_telemetry::log::{self, Format};
 
@@ -147,9 +148,17 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 /// `HIKYAKU_LOG` chooses what is logged: `debug`, or `info,hikyaku_imap_server=debug`.
-/// Without it `level` does.
+/// Without it `level` does, see [`usual_filter`].
 fn start_log(format: Format, level: &str) -> anyhow::Result<()> {
-    Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| level.into()))?)
+    Ok(log::init(format, &std::env::var("HIKYAKU_LOG").unwrap_or_else(|_| usual_filter(level)))?)
+}
+
+/// A level, without what nobody can act upon. Who wants more than is usual gets everything.
+fn usual_filter(level: &str) -> String {
+    match level {
+        "warn" | "info" => format!("{level},{DNSSEC_LOG}=error"),
+        level => level.to_owned(),
+    }
 }
 
 fn migrate(place: Place) -> anyhow::Result<()> {
@@ -161,4 +170,37 @@ fn migrate(place: Place) -> anyhow::Result<()> {
     }
     println!("{} steps done, everything is up to date", done.len());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[test]
+    fn names_without_signatures_are_usually_not_told() {
+        // What is taken: warnings and errors about signatures, warnings of the resolver, our own.
+        for (filter, expected) in [
+            (usual_filter("info"), [false, true, true, true]),
+            (usual_filter("warn"), [false, true, true, false]),
+            (usual_filter("error"), [false, true, false, false]),
+            (usual_filter("debug"), [true, true, true, true]),
+            // As the operator writes it.
+            ("info".to_owned(), [true, true, true, true]),
+        ] {
+            let lines = tracing_subscriber::registry().with(EnvFilter::new(&filter));
+            let taken = tracing::subscriber::with_default(lines, || {
+                [
+                    tracing::enabled!(target: DNSSEC_LOG, Level::WARN),
+                    tracing::enabled!(target: DNSSEC_LOG, Level::ERROR),
+                    tracing::enabled!(target: "hickory_resolver::name_server", Level::WARN),
+                    tracing::enabled!(target: "hikyaku_smtp_server", Level::INFO),
+                ]
+            });
+            assert_eq!(taken, expected, "{filter}");
+        }
+    }
 }

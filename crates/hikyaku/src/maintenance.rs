@@ -12,7 +12,7 @@ use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{MailboxId, account, deliver, entry, mailbox, pack};
 use hikyaku_sign_in::Gate;
 use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
-use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock, TenantId};
+use hikyaku_types::{Actor, Clock, Service, ShardId, SystemClock, TenantId, Timestamp};
 
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// How soon a node knows what another has changed.
@@ -23,10 +23,21 @@ const WATCH: Duration = Duration::from_millis(250);
 const FLUSH: Duration = Duration::from_secs(1);
 /// How long a client may be away and still be told what was expunged (RFC 7162 section 3.2.5.1).
 const KEEP_EXPUNGES: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long refusals are told.
-const KEEP_REFUSALS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A peer that lost our reply gives up after this long.
 const KEEP_KEYS: Duration = Duration::from_secs(24 * 3600);
+
+/// What the operator says about the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceSettings {
+    /// How many days what is no tenant's is kept.
+    pub(crate) nobodys_days: u32,
+}
+
+impl Default for TraceSettings {
+    fn default() -> Self {
+        Self { nobodys_days: 30 }
+    }
+}
 
 /// Runs until it is dropped. The first round begins at once: what a crash left is old then.
 pub(crate) async fn run(
@@ -35,6 +46,7 @@ pub(crate) async fn run(
     directory: Arc<Directory>,
     gate: Arc<Gate>,
     search: Indexer,
+    trace: TraceSettings,
 ) {
     let shards: Vec<ShardId> = store.shards().collect();
     loop {
@@ -45,7 +57,7 @@ pub(crate) async fn run(
         for &shard in &shards {
             // Each by itself: one that fails must not keep the others from their work.
             report("partitions of the trace", partitions(&store, shard).await);
-            report("old refusals", expire_refusals(&store, shard).await);
+            report("the old trace", expire_trace(&store, &directory, trace, shard, SystemClock.now()).await);
             report("expired delivery keys", expire_keys(&store, shard).await);
             report("deleted mailboxes", purge(&store, shard).await);
             report("old expunges", forget_expunges(&store, shard).await);
@@ -152,12 +164,20 @@ async fn partitions(store: &Store, shard: ShardId) -> Result<(), StoreError> {
     store.write(scope(shard), "trace.partitions", move |tx| hikyaku_trace::make_partitions(tx, now)).await
 }
 
-async fn expire_refusals(store: &Store, shard: ShardId) -> Result<(), StoreError> {
-    let before = SystemClock.now().before(KEEP_REFUSALS);
-    let step =
-        || store.write(scope(shard), "trace.expire", move |tx| hikyaku_trace::expire_refusals(tx, before));
-    while step().await? > 0 {}
-    Ok(())
+/// A tenant's trace and refusals are kept as long as its plan says. If the directory does not
+/// answer, nothing is removed.
+async fn expire_trace(
+    store: &Store,
+    directory: &Directory,
+    settings: TraceSettings,
+    shard: ShardId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut terms = hikyaku_trace::Terms::new(settings.nobodys_days);
+    for of in directory.plans().await?.iter().filter(|of| of.shard == shard) {
+        terms.set(of.tenant, of.plan.trace_days.0);
+    }
+    hikyaku_trace::expire(store, shard, Arc::new(terms), now).await.map(drop)
 }
 
 async fn expire_keys(store: &Store, shard: ShardId) -> Result<(), StoreError> {
@@ -232,4 +252,58 @@ async fn purge(store: &Store, shard: ShardId) -> Result<(), StoreError> {
 
 fn scope(shard: ShardId) -> ServiceScope {
     Scope::service(&Actor::Service(Service::Jobs), shard, None).expect("jobs are a service")
+}
+
+#[cfg(test)]
+mod tests {
+    use hikyaku_directory::Kind;
+    use hikyaku_testkit::{SHARD, TestDirectory, TestStore, both_engines, set};
+    use hikyaku_trace::{Archive, Filter, RefusalLog, Refused};
+    use hikyaku_types::{NodeId, RisingIds};
+
+    use super::*;
+
+    both_engines! { the_trace_goes_by_the_plans_in_the_directory }
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn the_trace_goes_by_the_plans_in_the_directory(mail: TestStore) {
+        let test = TestDirectory::new(&mail);
+        mail.block_on(async {
+            test.create(Kind::Plan, "short", None, None, vec![set("trace_days", "3")]).await;
+            test.create(Kind::Plan, "long", None, None, vec![set("trace_days", "9")]).await;
+            test.create(Kind::Tenant, "acme", None, None, vec![set("plan", "short")]).await;
+            test.create(Kind::Tenant, "other", None, None, vec![set("plan", "long")]).await;
+        });
+        let plans = mail.block_on(test.directory.plans()).unwrap();
+        let log = RefusalLog::new(Arc::clone(&mail.store), Arc::new(RisingIds::new(NodeId::new(3).unwrap())));
+        for _ in 0..12 {
+            let homes = plans.iter().map(|of| Some((of.tenant, SHARD))).chain([None]);
+            for home in homes {
+                let refused = Refused {
+                    home,
+                    source: "192.0.2.1".parse().unwrap(),
+                    listener: "smtp",
+                    reason: "550 5.1.1 No such mailbox",
+                    finding: None,
+                    reverse_path: "a@client.example",
+                    recipient: "ann@example.org",
+                };
+                log.note(&refused, mail.clock.now());
+            }
+            mail.clock.advance(DAY);
+        }
+        mail.block_on(log.flush()).unwrap();
+        let settings = TraceSettings { nobodys_days: 5 };
+        let expire = expire_trace(&mail.store, &test.directory, settings, SHARD, mail.clock.now());
+        mail.block_on(expire).unwrap();
+        let archive = Archive::new(Arc::clone(&mail.store));
+        let found = mail.block_on(archive.search(&Actor::Operator, None, &Filter::default())).unwrap();
+        let count = |of: Option<String>| found.entries.iter().filter(|entry| entry.tenant == of).count();
+        for of in &plans {
+            let days = usize::try_from(of.plan.trace_days.0).unwrap();
+            assert_eq!(count(Some(of.tenant.to_string())), days);
+        }
+        assert_eq!(count(None), 5);
+    }
 }

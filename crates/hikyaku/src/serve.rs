@@ -27,7 +27,8 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         &mut metrics,
         &runtime,
     )?;
-    let directory = installation.directory(settings.passwords_at_once, settings.breached)?;
+    let directory =
+        installation.directory(settings.passwords_at_once, settings.breached, settings.blocking)?;
     let tls = certificates::by_name(&settings.certificates)?.map(TlsAcceptor::new).transpose()?;
     let mut fresh: Vec<Box<dyn Files>> = Vec::new();
     if let Some(acceptor) = tls.clone() {
@@ -47,6 +48,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         host_name: settings.host_name,
         resolver: Some(settings.resolver),
         atlas,
+        trace: settings.trace,
     };
     runtime.block_on(async {
         let hangup = reload::hangup()?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hikyaku_directory::{BreachedPasswords, CacheSizes, Directory, Passwords};
+use hikyaku_directory::{BlockBounds, BreachedPasswords, CacheSizes, Directory, Passwords};
 use hikyaku_imap_server::{Bounds, Packer, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
@@ -100,12 +100,13 @@ impl Installation {
         })
     }
 
-    /// Who exists, with a pool that checks so many passwords at once, and the passwords that
-    /// nobody may choose.
+    /// Who exists, with a pool that checks so many passwords at once, the passwords that nobody
+    /// may choose, and what tenants may choose about blocks.
     pub(crate) fn directory(
         &self,
         passwords_at_once: usize,
         breached: Option<BreachedPasswords>,
+        blocking: BlockBounds,
     ) -> anyhow::Result<Arc<Directory>> {
         let directory = Directory::new(
             Arc::clone(&self.store),
@@ -114,7 +115,8 @@ impl Installation {
             Arc::new(SystemRandom),
             Passwords::new(passwords_at_once),
             CacheSizes::default(),
-        )?;
+        )?
+        .with_blocking(blocking);
         Ok(Arc::new(match breached {
             Some(file) => directory.with_breached(file),
             None => directory,

@@ -12,6 +12,7 @@
 //! - every finding has a remedy, and its line and column if it stands in the file;
 //! - no finding shows a value that could not be read: it may be a secret.
 
+mod blocking;
 pub(crate) mod certificates;
 mod findings;
 mod kind;

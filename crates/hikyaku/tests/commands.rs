@@ -542,6 +542,30 @@ fn a_tenant_says_what_blocks_and_what_is_exempt() {
 }
 
 #[test]
+fn the_operator_says_what_a_tenant_may_choose() {
+    let folder = scratch_dir();
+    let (smtp, imap) = (free_address(), free_address());
+    let (file, data) = (folder.path().join("hikyaku.toml"), folder.path().join("data"));
+    let bounds = "[access.default]\nfailures = 4\n[access.ceiling]\nfailures = 4\n";
+    std::fs::write(&file, settings(&data, smtp, imap) + bounds).unwrap();
+    installation(&data);
+    admin(&data, "account create ann@example.org", "").unwrap();
+    // Chosen while it was allowed, as a server without these bounds allows it.
+    admin(&data, "tenant change acme --block-failures 50", "").unwrap();
+    let server = Server::start(&file);
+    let told = admin(&data, "access blocking --tenant acme", "").unwrap();
+    let failures = told.lines().find(|line| line.starts_with("block_failures")).unwrap();
+    assert_eq!(failures.split_whitespace().collect::<Vec<_>>()[1..], ["4", "50", "3", "to", "4"], "{told}");
+    assert!(told.contains("counts as the nearest that is"), "{told}");
+    guess_at_ann(imap, 4);
+    assert!(admin(&data, "block list", "").unwrap().contains("ann@example.org  127.0.0.1"));
+    let refused = admin(&data, "tenant change acme --block-failures 5", "").unwrap_err();
+    assert!(refused.contains("block_failures: it is 3 to 4"), "{refused}");
+    admin(&data, "tenant change acme --title Acme", "").unwrap();
+    server.stop();
+}
+
+#[test]
 fn a_list_is_read_page_by_page() {
     let folder = scratch_dir();
     let data = folder.path().join("data");

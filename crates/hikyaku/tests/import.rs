@@ -282,6 +282,41 @@ fn import_under_way(data: &Path, text: &str) -> Child {
 }
 
 #[test]
+fn there_is_one_import_into_an_account_at_a_time() {
+    let (folder, file) = (scratch_dir(), scratch_dir());
+    let data = folder.path().join("data");
+    installation(&data);
+    run(&data, "admin account create second@example.org");
+    run(&data, &format!("admin account change {ACCOUNT} --addresses {ACCOUNT},other@example.org"));
+    let text = mbox(0..400);
+    let path = file.path().join("mbox");
+    fs::write(&path, &text[..20_000]).unwrap();
+    let source = ["--mbox", path.to_str().unwrap()];
+    let server = Server::start(folder.path(), &data);
+    let mut first = import_under_way(&data, &text[..300_000]);
+
+    // By whichever address.
+    for address in [ACCOUNT, "other@example.org"] {
+        let mut second = program(&data, &["admin", "import-mail", address, source[0], source[1]]);
+        let refused = second.output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let expected =
+            format!("error: another import into {address} is under way: wait for its end, or stop it\n");
+        assert_eq!((refused.status.code(), said), (Some(3), expected));
+    }
+    // What changes nothing may go on beside it, and so may another account.
+    assert!(import(&data, source, &["--dry-run"]).output.status.success());
+    run(&data, &format!("admin import-mail second@example.org --mbox {}", path.display()));
+
+    // It goes on undisturbed, and then others may.
+    first.stdin.take().unwrap().write_all(&text.as_bytes()[300_000..]).unwrap();
+    assert_eq!(read(first.wait_with_output().unwrap()).counts, [400, 400, 0, 0]);
+    fs::write(&path, &text).unwrap();
+    assert_eq!(import(&data, source, &["--mailbox", "Old"]).counts, [400, 400, 0, 0]);
+    drop(server);
+}
+
+#[test]
 fn an_import_that_is_killed_loses_and_doubles_nothing() {
     let (folder, file) = (scratch_dir(), scratch_dir());
     let data = folder.path().join("data");

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use budget::{Budget, Lookup, Share};
-pub use network::{Network, NetworkError, Options, Validate, read_trust_anchors};
+pub use network::{DNSSEC_LOG, Network, NetworkError, Options, Validate, read_trust_anchors};
 pub use table::{Table, TableError};
 
 use crate::Name;

@@ -34,7 +34,6 @@ const CHANGED: Sql = Sql::new(
     "SELECT tenant, account, name, source, class, since, until, reason, earlier, failures, lifted, changed
      FROM block WHERE changed >= $1 ORDER BY changed LIMIT 1000 OFFSET $2",
 );
-const EXPIRE: Sql = Sql::new("DELETE FROM block WHERE until < $1");
 
 /// Writes a block. Of two with one key the longer stays.
 pub(crate) fn write(tx: &mut ServiceTx<'_>, block: &Block, now: Timestamp) -> Result<(), StoreError> {
@@ -70,11 +69,6 @@ pub(crate) fn changed(
     skip: u32,
 ) -> Result<Vec<Stored>, StoreError> {
     tx.rows(CHANGED, &[since.into(), skip.into()], read)
-}
-
-/// Forgets what ended before `before`.
-pub(crate) fn expire(tx: &mut ServiceTx<'_>, before: Timestamp) -> Result<(), StoreError> {
-    tx.execute(EXPIRE, &[before.into()]).map(drop)
 }
 
 fn key<'a>(key: &BlockKey, source: &'a str) -> [Param<'a>; 5] {

@@ -75,7 +75,6 @@ const ENDINGS: Sql = Sql::new(
 );
 const LOG: Sql =
     Sql::new("SELECT id, at, who, why, tenant, account, session FROM ending ORDER BY id DESC LIMIT $1");
-const EXPIRE: Sql = Sql::new("DELETE FROM ending WHERE id < $1");
 
 /// Sessions that somebody ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,11 +263,6 @@ impl Gate {
     pub async fn endings(&self, limit: u16) -> Result<Vec<Ending>, StoreError> {
         self.read("sign-in.endings", move |tx| tx.rows(LOG, &[limit.min(500).into()], read_ending)).await
     }
-}
-
-/// Forgets endings below the id `before`.
-pub(crate) fn expire(tx: &mut ServiceTx<'_>, before: i64) -> Result<(), StoreError> {
-    tx.execute(EXPIRE, &[before.into()]).map(drop)
 }
 
 /// Forgets what nodes left that do not live, a step of it. Is there more?

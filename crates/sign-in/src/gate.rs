@@ -298,7 +298,7 @@ fn learned(changes: &Changes) -> (Learned, Option<hikyaku_access::facts::Tag>) {
 }
 
 /// The list of an app password. Its notes are nobody's: it has a title.
-fn allowed(sources: Vec<hikyaku_types::Network>) -> Vec<Allow> {
+pub(crate) fn allowed(sources: Vec<hikyaku_types::Network>) -> Vec<Allow> {
     let note = Note::new("of the app password").expect("a note");
     let entry = |network| Allow { origin: Origin::Network(network), note: note.clone(), until: None };
     sources.into_iter().map(entry).collect()

@@ -28,6 +28,7 @@ mod atlas;
 mod blocks;
 mod cluster;
 mod deeds;
+mod expiry;
 mod gate;
 mod habits;
 mod history;

@@ -33,7 +33,6 @@ const OF_TENANT: Sql = Sql::new(
 const OF_ALL: Sql = Sql::new(
     "SELECT id, at, who, why, tenant, account, name, source, class FROM lift ORDER BY id DESC LIMIT $1",
 );
-const EXPIRE: Sql = Sql::new("DELETE FROM lift WHERE id < $1");
 
 impl Lift {
     pub(crate) fn of(id: i64, block: &Block, at: Timestamp, who: &str, why: Option<&str>) -> Self {
@@ -69,11 +68,6 @@ pub(crate) fn list(
         Some(tenant) => tx.rows(OF_TENANT, &[tenant.into(), limit.into()], read),
         None => tx.rows(OF_ALL, &[limit.into()], read),
     }
-}
-
-/// Forgets what is older than the id `before`.
-pub(crate) fn expire(tx: &mut ServiceTx<'_>, before: i64) -> Result<(), StoreError> {
-    tx.execute(EXPIRE, &[before.into()]).map(drop)
 }
 
 fn read(row: Row<'_>) -> Result<Lift, StoreError> {

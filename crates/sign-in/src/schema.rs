@@ -76,5 +76,11 @@ pub const SCHEMA: Component = Component {
         ",
         postgres: "",
         tables: &[("node", By::Platform), ("session", By::Tenant), ("ending", By::Tenant)],
+    }, Migration {
+        number: 3,
+        name: "blocks that ended are found",
+        sql: "CREATE INDEX block_until ON block (until);",
+        postgres: "",
+        tables: &[],
     }],
 };

@@ -2,9 +2,9 @@
 //! and asked about like every other.
 //!
 //! The proof comes in two messages, and each is answered as a sign-in is: under a permit of the
-//! source, and a failure when it is time. Who may come in from where is decided before the
-//! second is looked at. Where an app password may be used the directory judges, since which
-//! one it is shows in the proof.
+//! source, and a failure when it is time. Which app password it is, and so from where it may be
+//! used, shows in the proof alone; that costs two keyed hashes. So the proof is looked at first,
+//! and what it opens is asked about like every other app password.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use hikyaku_access::facts::{Attempt, Credential, Service};
 use hikyaku_directory::scram;
 use hikyaku_directory::{self as directory, ScramExchange, ScramProven, SignInError};
 
-use crate::gate::{Gate, entrance};
+use crate::gate::{Gate, allowed, entrance};
 use crate::sessions::Visit;
 
 /// Who talks to us, whatever they offer.
@@ -76,16 +76,20 @@ impl Gate {
     ) -> Result<Proven, SignInError> {
         let claim = self.directory.claim(exchange.name(), b"").await?;
         let groups = self.groups(&claim).await?;
+        let subject = self.subject(&claim, exchange.name(), &groups);
+        let proof = exchange.prove(client_final);
+        // A wrong proof is of no app password, and has no list.
+        let allow = proof.as_ref().map_or_else(|_| Vec::new(), |proof| allowed(proof.sources()));
         let attempt = Attempt {
             now: self.clock.now(),
             service: caller.service,
             ip: caller.source,
             place: self.atlas.place(caller.source),
-            subject: self.subject(&claim, exchange.name(), &groups),
-            credential: Credential::LongSecret { allow: &[] },
+            subject,
+            credential: Credential::LongSecret { allow: &allow },
         };
         let used = directory::Attempt { entrance: entrance(caller.service), source: caller.source };
-        let check = self.directory.finish_scram(exchange, client_final, &used);
+        let check = async { self.directory.finish_scram(proof?, &used).await };
         let ScramProven { account, shown, server_final } =
             self.judged(&attempt, caller.client, check).await?;
         Ok(Proven { visit: self.enter(&attempt, caller.client, account, shown)?, server_final })

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hikyaku_access::facts::Class;
 use hikyaku_access::guard::Settings;
-use hikyaku_access::policy::{Bounds, Exempt, Note, Policy, Scope};
-use hikyaku_directory::{AccessFacts, BlockScope, ExemptNetwork, Limit, Tenant, TenantFacts};
+use hikyaku_access::policy::{Exempt, Note, Policy, Scope};
+use hikyaku_directory::{
+    AccessFacts, BlockBounds, BlockNumbers, BlockScope, ExemptNetwork, Tenant, TenantFacts,
+};
 use hikyaku_store::StoreError;
 use hikyaku_types::TenantId;
 
@@ -34,7 +35,12 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    fn of(&self, tenant: &Arc<TenantFacts>, access: &Arc<AccessFacts>) -> Arc<Settings> {
+    fn of(
+        &self,
+        blocking: &BlockBounds,
+        tenant: &Arc<TenantFacts>,
+        access: &Arc<AccessFacts>,
+    ) -> Arc<Settings> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = tenants.get(&tenant.id)
             && Arc::ptr_eq(&made.tenant, tenant)
@@ -46,7 +52,7 @@ impl Made {
             tenants.clear();
         }
         let (rules, accounts) = (crate::rules::of(access), access.accounts);
-        let settings = Arc::new(Settings { rules, accounts, ..settings(&tenant.fields) });
+        let settings = Arc::new(Settings { rules, accounts, ..settings(blocking, &tenant.fields) });
         let made = MadeOf {
             tenant: Arc::clone(tenant),
             access: Arc::clone(access),
@@ -60,34 +66,41 @@ impl Made {
 impl Gate {
     /// The settings of a tenant; for names in nobody's domain those of everybody.
     pub(crate) async fn settings(&self, tenant: Option<TenantId>) -> Result<Arc<Settings>, StoreError> {
-        let Some(tenant) = tenant else { return Ok(Arc::default()) };
-        let Some(facts) = self.directory.tenant(tenant).await? else { return Ok(Arc::default()) };
+        let blocking = self.directory.blocking();
+        let Some(tenant) = tenant else { return Ok(Arc::new(of_everybody(blocking))) };
+        let Some(facts) = self.directory.tenant(tenant).await? else {
+            return Ok(Arc::new(of_everybody(blocking)));
+        };
         let access = self.directory.access(tenant).await?;
-        Ok(self.made.of(&facts, &access))
+        Ok(self.made.of(blocking, &facts, &access))
     }
 }
 
+/// Of names that are nobody's: what all have who choose nothing.
+fn of_everybody(blocking: &BlockBounds) -> Settings {
+    Settings { mail: policy(&blocking.usual, BlockScope::Account), ..Settings::default() }
+}
+
 /// The bounds hold for what was chosen before they changed, too.
-fn settings(fields: &Tenant) -> Settings {
-    let usual = Policy::default_for(Class::Mail);
-    let number =
-        |limit: Limit, usual: u32| limit.0.map_or(usual, |number| u32::try_from(number).unwrap_or(u32::MAX));
-    let minutes = |limit: Limit, usual: Duration| {
-        limit.0.map_or(usual, |minutes| Duration::from_secs(minutes.saturating_mul(60)))
-    };
-    let chosen = Policy {
-        failures: number(fields.block_failures, usual.failures),
-        window: minutes(fields.block_window, usual.window),
-        block: minutes(fields.block_minutes, usual.block),
-        growth: number(fields.block_growth, usual.growth),
-        longest: minutes(fields.block_longest, usual.longest),
-        scope: match fields.block_scope {
+fn settings(blocking: &BlockBounds, fields: &Tenant) -> Settings {
+    let exempt = fields.exempt_networks.iter().filter_map(|exempt| self::exempt(&exempt.0)).collect();
+    Settings { mail: policy(&blocking.held(fields), fields.block_scope), exempt, ..Settings::default() }
+}
+
+fn policy(numbers: &BlockNumbers, scope: BlockScope) -> Policy {
+    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let minutes = |minutes: u64| Duration::from_secs(minutes.saturating_mul(60));
+    Policy {
+        failures: number(numbers.failures),
+        window: minutes(numbers.window),
+        block: minutes(numbers.minutes),
+        growth: number(numbers.growth),
+        longest: minutes(numbers.longest),
+        scope: match scope {
             BlockScope::Account => Scope::Account,
             BlockScope::Tenant => Scope::Tenant,
         },
-    };
-    let exempt = fields.exempt_networks.iter().filter_map(|exempt| self::exempt(&exempt.0)).collect();
-    Settings { mail: Bounds::default().nearest(&chosen), exempt, ..Settings::default() }
+    }
 }
 
 fn exempt(written: &ExemptNetwork) -> Option<Exempt> {
@@ -97,7 +110,8 @@ fn exempt(written: &ExemptNetwork) -> Option<Exempt> {
 
 #[cfg(test)]
 mod tests {
-    use hikyaku_directory::{BOUNDS, Edit, Record};
+    use hikyaku_access::facts::Class;
+    use hikyaku_directory::{Edit, Record};
     use hikyaku_types::Timestamp;
 
     use super::*;
@@ -112,20 +126,29 @@ mod tests {
 
     #[test]
     fn who_chooses_nothing_has_what_all_have() {
-        assert_eq!(settings(&Tenant::default()).mail, Policy::default_for(Class::Mail));
+        let usual = Policy::default_for(Class::Mail);
+        assert_eq!(settings(&BlockBounds::default(), &Tenant::default()).mail, usual);
+        let mut blocking = BlockBounds::default();
+        blocking.usual.failures = 7;
+        let seven = Policy { failures: 7, ..usual };
+        assert_eq!(settings(&blocking, &Tenant::default()).mail, seven);
+        assert_eq!(of_everybody(&blocking).mail, seven);
     }
 
     #[test]
     fn what_is_chosen_holds() {
-        let chosen = settings(&tenant(&[
-            ("block_failures", "5"),
-            ("block_window", "30"),
-            ("block_minutes", "10"),
-            ("block_growth", "3"),
-            ("block_longest", "120"),
-            ("block_scope", "tenant"),
-            ("exempt_networks", "192.0.2.0/24 until 2027-03-31 auditors, 2001:db8::/32 office"),
-        ]));
+        let chosen = settings(
+            &BlockBounds::default(),
+            &tenant(&[
+                ("block_failures", "5"),
+                ("block_window", "30"),
+                ("block_minutes", "10"),
+                ("block_growth", "3"),
+                ("block_longest", "120"),
+                ("block_scope", "tenant"),
+                ("exempt_networks", "192.0.2.0/24 until 2027-03-31 auditors, 2001:db8::/32 office"),
+            ]),
+        );
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         let expected = Policy {
             failures: 5,
@@ -145,23 +168,12 @@ mod tests {
         assert_eq!((office.note.as_str(), office.until), ("office", None));
     }
 
-    /// The directory refuses what the decision would not take.
     #[test]
-    fn the_bounds_of_the_directory_are_those_of_the_decision() {
-        for (field, _, least, most) in BOUNDS {
-            for (number, is_allowed) in [(least, true), (most, true), (least - 1, false), (most + 1, false)] {
-                let text = number.to_string();
-                let fields = tenant(&[(field, &text)]);
-                let nearest = settings(&fields).mail;
-                let held = match field {
-                    "block_failures" => u64::from(nearest.failures),
-                    "block_window" => nearest.window.as_secs() / 60,
-                    "block_minutes" => nearest.block.as_secs() / 60,
-                    "block_growth" => u64::from(nearest.growth),
-                    _ => nearest.longest.as_secs() / 60,
-                };
-                assert_eq!(held == number, is_allowed, "{field} {number}");
-            }
-        }
+    fn what_is_not_allowed_any_more_is_the_nearest_that_is() {
+        let fields = tenant(&[("block_failures", "50"), ("block_minutes", "1")]);
+        let mut blocking = BlockBounds::default();
+        (blocking.ceiling.failures, blocking.floor.minutes) = (20, 30);
+        let held = settings(&blocking, &fields).mail;
+        assert_eq!((held.failures, held.block), (20, Duration::from_secs(30 * 60)));
     }
 }

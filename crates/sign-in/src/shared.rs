@@ -1,5 +1,5 @@
-//! What nodes share through the access database: read at the start and each half second,
-//! written with each attempt that others must know of, and forgotten in the end.
+//! What nodes share through the access database: read at the start and each half second, and
+//! written with each attempt that others must know of.
 
 use std::time::Duration;
 
@@ -11,14 +11,9 @@ use hikyaku_types::{AccountId, Network, TenantId, Timestamp};
 
 use crate::PLATFORM;
 use crate::blocks::{self, Stored};
-use crate::cluster;
 use crate::gate::Gate;
-use crate::lifts;
 use crate::line::{self, Line, columns, damaged, floor};
 
-const DAY: Duration = Duration::from_secs(86_400);
-/// How long history is kept.
-const HISTORY: Duration = Duration::from_secs(90 * 86_400);
 /// Clocks differ, and a transaction may commit after a later one: so far back is read again.
 const LOOK_BACK: Duration = Duration::from_secs(5);
 /// Rows of one step.
@@ -40,9 +35,6 @@ const KNOWN: Sql = Sql::new(
     "SELECT account, source, tenant, since, last, vouches FROM known
      WHERE (account > $1 OR account = $1 AND source > $2) AND last >= $3 ORDER BY account, source LIMIT 500",
 );
-const EXPIRE_LINES: Sql =
-    Sql::new("DELETE FROM signin WHERE id IN (SELECT id FROM signin WHERE id < $1 ORDER BY id LIMIT 500)");
-const EXPIRE_KNOWN: Sql = Sql::new("DELETE FROM known WHERE last < $1");
 
 /// A source that an account signed in well from.
 struct Known {
@@ -197,26 +189,6 @@ impl Gate {
             }
         }
         Ok(())
-    }
-
-    /// Forgets what is too old to matter, in memory and in the access database.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn expire(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.state().sweep(now);
-        let known = now.before(self.state().limits.known_for);
-        let lines = floor(now.before(HISTORY));
-        while self.write("sign-in.expire", move |tx| tx.execute(EXPIRE_LINES, &[lines.into()])).await? > 0 {}
-        while self.write("sign-in.expire_sessions", move |tx| cluster::expire_lost(tx, now)).await? {}
-        self.write("sign-in.expire_known", move |tx| {
-            tx.execute(EXPIRE_KNOWN, &[known.into()])?;
-            lifts::expire(tx, lines)?;
-            cluster::expire(tx, lines)?;
-            blocks::expire(tx, now.before(7 * DAY))
-        })
-        .await
     }
 
     pub(crate) async fn read<T, F>(&self, label: &'static str, closure: F) -> Result<T, StoreError>

@@ -23,7 +23,7 @@
 //!         let mut answer = None;
 //!         for effect in std::mem::take(&mut effects) {
 //!             match effect {
-//!                 Effect::Reply(reply) | Effect::RefuseMail(_, reply) => to_client.write_all(&reply.to_wire())?,
+//!                 Effect::Reply(reply) | Effect::RefusePath(_, reply) => to_client.write_all(&reply.to_wire())?,
 //!                 Effect::Commit(_envelope) => {
 //!                     mails.push(std::mem::take(&mut content));
 //!                     answer = Some(Answer::Accept);
@@ -82,5 +82,5 @@ pub use command::Command;
 pub use framer::{Framer, Line};
 pub use reply::Reply;
 pub use secret::Secret;
-pub use session::{Answer, Effect, Envelope, Input, Question, Session, Tls, Wants};
+pub use session::{Answer, Effect, Envelope, Input, Question, Session, Tls, Wants, Written};
 pub use settings::{Listener, Settings};

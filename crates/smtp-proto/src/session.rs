@@ -24,6 +24,7 @@ mod content;
 mod hello;
 mod sign_in;
 mod transaction;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,8 +182,8 @@ pub enum Input {
 pub enum Effect {
     /// Send it.
     Reply(Reply),
-    /// Send it: MAIL with this reverse-path is refused without a question.
-    RefuseMail(ReversePath, Reply),
+    /// Send it: MAIL or RCPT is refused without a question.
+    RefusePath(Written, Reply),
     /// Find the answer and give it as [`Input::Answer`].
     Ask(Question),
     /// Send what waits to be sent, then begin TLS as the server. What was received and did
@@ -194,6 +195,16 @@ pub enum Effect {
     Discard,
     /// Send what waits to be sent, then close the connection.
     Close,
+}
+
+/// The path of a MAIL or RCPT, as the client wrote it: to be shown and never to be parsed, as it
+/// may be no path at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// Of MAIL.
+    ReversePath(Box<str>),
+    /// Of RCPT.
+    ForwardPath(Box<str>),
 }
 
 /// What only the shell can know.
@@ -399,12 +410,12 @@ impl Session {
 
     /// One command line. `content` is for BDAT without octets, which is complete at once.
     fn line(&mut self, framer: &mut Framer, content: &mut Vec<u8>) -> Option<Effects> {
-        let (verb, parsed, is_http) = match framer.line(table::LONGEST_LINE_OCTETS - 2)? {
+        let (verb, written, parsed, is_http) = match framer.line(table::LONGEST_LINE_OCTETS - 2)? {
             Line::Text(line) => {
                 let verb = Verb::split(line).map(|(verb, _)| verb);
-                (verb, Command::parse(line, self.grammar()), is_http(line))
+                (verb, Written::of(line), Command::parse(line, self.grammar()), is_http(line))
             }
-            Line::TooLong => (None, Err(CommandError::TooLong), false),
+            Line::TooLong => (None, None, Err(CommandError::TooLong), false),
         };
         self.counters.lines += 1;
         let is_last_in_group = verb.is_some_and(|verb| table::row(verb).is_last_in_group);
@@ -412,7 +423,7 @@ impl Session {
         if is_http && self.counters.lines == 1 {
             return Some(self.close(Reply::not_http()));
         }
-        let mut effects = self.command(verb, parsed);
+        let mut effects = refusing(written, self.command(verb, parsed));
         effects.extend(self.empty_chunk(content));
         if self.wants() == Wants::Tls {
             framer.clear();
@@ -534,6 +545,23 @@ impl Session {
         }
         effects
     }
+}
+
+/// The same effects; a refusal says what is refused.
+fn refusing(written: Option<Written>, mut effects: Effects) -> Effects {
+    let Some(written) = written else { return effects };
+    let refusal =
+        effects.iter_mut().find(|effect| matches!(effect, Effect::Reply(reply) if is_refusal(reply)));
+    if let Some(effect) = refusal
+        && let Effect::Reply(reply) = effect
+    {
+        *effect = Effect::RefusePath(written, reply.clone());
+    }
+    effects
+}
+
+fn is_refusal(reply: &Reply) -> bool {
+    matches!(reply.severity(), Severity::Transient | Severity::Permanent)
 }
 
 /// A web browser, or somebody who makes one talk to us.

@@ -19,7 +19,7 @@ use hikyaku_smtp_proto::path::{ForwardPath, ReversePath};
 use hikyaku_smtp_proto::reply::Severity;
 use hikyaku_smtp_proto::session::Effects;
 use hikyaku_smtp_proto::{
-    Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants,
+    Answer, Effect, Envelope, Framer, Input, Listener, Question, Reply, Session, Tls, Wants, Written,
 };
 use hikyaku_types::{Address, ShardId, TenantId};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -37,6 +37,11 @@ use crate::receive::{Accepted, Content, Done, Message, receive, reverse_path_tex
 use crate::refused::{Home, Named, Noting, Unwanted, recipient_text};
 use crate::submission::{self, Submission};
 use crate::{Mode, Services, answer, scram};
+
+/// MAIL and RCPT of one connection that are told with their paths, if they were refused without
+/// a question. One that writes nonsense must not fill the trace with it: further ones are told
+/// without, so those that get the same reply are one row with their number.
+const MOST_UNASKED: u32 = 20;
 
 /// Bytes of one read.
 const READ: usize = 16 << 10;
@@ -73,6 +78,8 @@ struct Shell<'s> {
     waiting_since: Option<Instant>,
     /// Recipients that were refused for good.
     refused: u32,
+    /// MAIL and RCPT that were refused without a question.
+    refused_unasked: u32,
     /// SIZE of MAIL, or one octet.
     declared_size: u64,
     content: Vec<u8>,
@@ -110,6 +117,7 @@ pub(crate) async fn run(connection: Connection, mode: Mode, services: &Services)
         transaction_since: None,
         waiting_since: None,
         refused: 0,
+        refused_unasked: 0,
         declared_size: 1,
         content: Vec::new(),
         room: Room::None,
@@ -176,6 +184,30 @@ impl Shell<'_> {
         }
     }
 
+    /// Notes a MAIL or RCPT whose refusal needed no question: it was malformed, out of place or
+    /// beyond a limit.
+    fn note_unasked(&mut self, written: &Written, reply: &Reply, has_transaction: bool) {
+        self.refused_unasked = self.refused_unasked.saturating_add(1);
+        let is_told = self.refused_unasked <= MOST_UNASKED;
+        let shown = |text: &str| if is_told { text.to_owned() } else { String::new() };
+        match written {
+            Written::ReversePath(text) => {
+                let text = shown(text);
+                self.noting().one(&text, ("", None), reply, None);
+                // A client that pipelines names its recipients all the same.
+                if !has_transaction {
+                    self.end_transaction();
+                    self.named.reverse_path = text;
+                }
+            }
+            Written::ForwardPath(text) => {
+                // Whose it is was not looked up. What comes with mail for a tenant is for it to see.
+                let home = self.named.recipients.first().and_then(|(_, home)| *home);
+                self.noting().one(&self.named.reverse_path, (&shown(text), home), reply, None);
+            }
+        }
+    }
+
     /// Whether SCRAM is offered is the tenants' choice, and may be another one for the next
     /// connection.
     async fn offer_scram(&mut self) {
@@ -194,8 +226,8 @@ impl Shell<'_> {
         for effect in effects {
             match effect {
                 Effect::Reply(reply) => reply.print(&mut self.out),
-                Effect::RefuseMail(reverse_path, reply) => {
-                    self.noting().one(&reverse_path_text(&reverse_path), ("", None), &reply, None);
+                Effect::RefusePath(written, reply) => {
+                    self.note_unasked(&written, &reply, session.has_transaction());
                     reply.print(&mut self.out);
                 }
                 Effect::Ask(question) => next = Some(Box::pin(self.answer(question, session)).await),

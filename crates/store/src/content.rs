@@ -18,10 +18,11 @@
 //! - a live row's bytes can be read: an object is durable before the commit that names it;
 //! - a dead row is never revived: a backup taken meanwhile may still need it, and its object
 //!   may be on its way out. Equal content that comes later gets a row of its own;
-//! - the stored form begins with a version byte and carries a checksum: damage is found, not
-//!   served.
+//! - damage is found, not served (`form`).
 
-use std::cell::RefCell;
+mod base64_runs;
+mod form;
+
 use std::time::Duration;
 
 use hikyaku_types::{Actor, ContentId, Random, Service, ShardId, TenantId, Timestamp};
@@ -33,6 +34,8 @@ use crate::scope::{Database, Scope};
 use crate::tx::{ServiceTx, TenantTx};
 use crate::{Sql, Store, StoreError, TenantSql};
 
+pub use form::{decode, encode};
+
 /// Content from this size on (as received) is shared within its tenant.
 pub const DEDUP_FROM: usize = 16 << 10;
 /// Stored content up to this size lies in a row.
@@ -43,17 +46,6 @@ const BACKUP_WINDOW: Duration = Duration::from_secs(14 * 24 * 3600);
 const UPLOAD_WINDOW: Duration = Duration::from_secs(2 * 24 * 3600);
 /// Rows that one step of a sweep takes.
 const SWEEP_STEP: i64 = 100;
-
-/// First byte of the stored form: one zstd frame with its checksum follows.
-const ZSTD: u8 = 1;
-/// Mail compresses to about a half at any level; level 1 costs a third of level 3.
-const LEVEL: i32 = 1;
-/// The logarithm of the entries of zstd's table of what it has seen, which level 1 makes half as
-/// large. Twice as large it finds longer repetitions in text, and still lies, with its 128 KiB, in
-/// the nearest caches. Small contents get a small one in any case.
-const HASH_LOG: u32 = 15;
-/// Up to this size a message is decompressed into memory that is taken for it at once.
-const AT_ONCE: u64 = 4 << 20;
 
 /// The tables of content.
 pub const SCHEMA: Component = Component {
@@ -429,78 +421,4 @@ fn remove(tx: &mut ServiceTx<'_>, ids: &[ContentId]) -> Result<(), StoreError> {
         tx.execute(REMOVE, &[(*id).into()])?;
     }
     Ok(())
-}
-
-/// The stored form of content.
-pub fn encode(bytes: &[u8]) -> Vec<u8> {
-    thread_local! {
-        static COMPRESSOR: RefCell<zstd::bulk::Compressor<'static>> = RefCell::new({
-            let mut compressor = zstd::bulk::Compressor::new(LEVEL).expect("the level is one of zstd's");
-            compressor.include_checksum(true).expect("zstd knows checksums");
-            let hash_log = zstd::zstd_safe::CParameter::HashLog(HASH_LOG);
-            compressor.set_parameter(hash_log).expect("zstd has such tables");
-            compressor
-        });
-    }
-    let mut stored = vec![0; 1 + zstd::zstd_safe::compress_bound(bytes.len())];
-    stored[0] = ZSTD;
-    let length =
-        COMPRESSOR.with_borrow_mut(|compressor| compressor.compress_to_buffer(bytes, &mut stored[1..]));
-    stored.truncate(1 + length.expect("the buffer has the size that zstd asks for"));
-    stored.shrink_to_fit();
-    stored
-}
-
-/// The content of a stored form.
-///
-/// # Errors
-/// [`ContentError::Damaged`] if it is not what was written.
-pub fn decode(stored: &[u8]) -> Result<Vec<u8>, ContentError> {
-    let damaged = |cause: String| ContentError::Damaged(cause);
-    match stored.split_first() {
-        Some((&ZSTD, frame)) => inflate(frame).map_err(|error| damaged(error.to_string())),
-        Some((version, _)) => Err(damaged(format!("unknown version {version}"))),
-        None => Err(damaged("nothing there".into())),
-    }
-}
-
-/// A frame of a size that it tells, which is all that [`encode`] writes, is undone in one
-/// piece by a decompressor that each thread keeps: for a small message, making one takes
-/// longer than using it.
-fn inflate(frame: &[u8]) -> std::io::Result<Vec<u8>> {
-    thread_local! {
-        static DECOMPRESSOR: RefCell<zstd::bulk::Decompressor<'static>> =
-            RefCell::new(zstd::bulk::Decompressor::new().expect("zstd makes a decompressor"));
-    }
-    match zstd::zstd_safe::get_frame_content_size(frame) {
-        // A frame that is damaged may tell anything.
-        Ok(Some(size)) if size <= AT_ONCE => {
-            let capacity = usize::try_from(size).unwrap_or(0);
-            DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(frame, capacity))
-        }
-        _ => zstd::stream::decode_all(frame),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stored_forms_come_back_and_damage_is_found() {
-        for length in [0usize, 1, 100, 5_000, 200_000] {
-            let bytes: Vec<u8> = (0..length).map(|n| (n * n / 7) as u8).collect();
-            let stored = encode(&bytes);
-            assert_eq!(decode(&stored).unwrap(), bytes);
-            for at in [0, 1, stored.len() / 2, stored.len() - 1] {
-                let mut bad = stored.clone();
-                bad[at] ^= 0x10;
-                if let Ok(read) = decode(&bad) {
-                    assert_eq!(read, bytes, "damage at {at} of {length} went unseen");
-                }
-            }
-            assert!(decode(&stored[..stored.len() - 1]).is_err());
-        }
-        assert!(decode(&[]).is_err());
-    }
 }

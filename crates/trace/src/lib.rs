@@ -7,10 +7,13 @@
 //! What is refused gets no row of its own: anybody can be refused, as often as they like. It
 //! is counted by source, reason and minute ([`RefusalLog`]) and written later.
 //!
+//! Both are kept as long as the tenant's plan says ([`expire`]).
+//!
 //! Trust: reverse-paths and Message-IDs come from strangers. They are stored cut to
 //! [`MOST_TEXT`] octets and shown, never interpreted.
 
 mod refusals;
+mod retention;
 mod search;
 
 use hikyaku_store::{
@@ -18,7 +21,8 @@ use hikyaku_store::{
 };
 use hikyaku_types::{AccountId, EmailId, RisingIds, TenantId, Timestamp, TraceId};
 
-pub use refusals::{Refusal, RefusalLog, Refused, expire_refusals};
+pub use refusals::{Refusal, RefusalLog, Refused};
+pub use retention::{Terms, expire};
 pub use search::{Archive, Entry, Filter, Found, TraceError};
 
 /// Longer texts are cut to this many octets (a reverse-path has at most 256).
@@ -87,6 +91,41 @@ pub const SCHEMA: Component = Component {
         ",
         postgres: "",
         tables: &[("refusal", By::Tenant)],
+    }, Migration {
+        number: 3,
+        name: "how long the trace is kept",
+        sql: "
+            CREATE TABLE trace_term (
+                tenant {int} NOT NULL PRIMARY KEY,
+                days {int} NOT NULL
+            );
+            CREATE TABLE trace_mark (
+                days {int} NOT NULL PRIMARY KEY,
+                below {int} NOT NULL
+            );
+        ",
+        // A partition that is not empty stays: what is in it is then removed row by row.
+        postgres: "
+            CREATE FUNCTION trace_drop_partitions(below bigint) RETURNS int LANGUAGE plpgsql AS $$
+            DECLARE
+                week CONSTANT bigint := 7 * 24 * 3600 * 1000::bigint;
+                name text;
+                is_used boolean;
+                dropped int := 0;
+            BEGIN
+                FOR name IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                    WHERE i.inhparent = 'trace'::regclass AND c.relname ~ '^trace_w[0-9]+$'
+                LOOP
+                    CONTINUE WHEN (substr(name, 8)::bigint + 1) * week << 22 > below;
+                    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I)', name) INTO is_used;
+                    CONTINUE WHEN is_used;
+                    EXECUTE format('DROP TABLE %I', name);
+                    dropped := dropped + 1;
+                END LOOP;
+                RETURN dropped;
+            END $$;
+        ",
+        tables: &[("trace_term", By::Platform), ("trace_mark", By::Platform)],
     }],
 };
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hikyaku_store::{Row, Scope, ServiceTx, Sql, Store, StoreError, TenantSql};
+use hikyaku_store::{Row, Scope, ServiceTx, Store, StoreError, TenantSql};
 use hikyaku_types::{Actor, Network, RisingIds, Service, ShardId, TenantId, Timestamp, TraceId};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -40,8 +40,6 @@ const INSERT: TenantSql = TenantSql::new(
         last_at)
      VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
 );
-const EXPIRE: Sql =
-    Sql::new("DELETE FROM refusal WHERE id IN (SELECT id FROM refusal WHERE id < $1 ORDER BY id LIMIT $2)");
 
 /// One refusal, as it is noted.
 #[derive(Debug, Clone)]
@@ -257,15 +255,6 @@ fn write(tx: &mut ServiceTx<'_>, refusals: &[Refusal]) -> Result<(), StoreError>
         tx.tenant(refusal.tenant).execute(INSERT, &params)?;
     }
     Ok(())
-}
-
-/// Removes some of those older than `before`; how many. To be repeated until there are none.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn expire_refusals(tx: &mut ServiceTx<'_>, before: Timestamp) -> Result<u64, StoreError> {
-    let step = i64::try_from(STEP).unwrap_or(i64::MAX);
-    tx.execute(EXPIRE, &[RisingIds::floor_at(before).into(), step.into()])
 }
 
 pub(crate) fn read(row: Row<'_>) -> Result<Refusal, StoreError> {

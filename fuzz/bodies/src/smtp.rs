@@ -251,7 +251,7 @@ impl Run {
                     self.content.clear();
                 }
                 Effect::StartTls => assert!(self.framer.is_empty(), "bytes in clear outlive STARTTLS"),
-                Effect::Reply(reply) | Effect::RefuseMail(_, reply) => {
+                Effect::Reply(reply) | Effect::RefusePath(_, reply) => {
                     // A BDAT without octets is begun and complete within one line.
                     self.holds_content |= reply.lines().any(|line| line.ends_with("octets received"));
                     let wire = reply.to_wire();
@@ -284,7 +284,7 @@ fn tls() -> Tls {
 }
 
 fn replies(effects: &[Effect]) -> usize {
-    effects.iter().filter(|effect| matches!(effect, Effect::Reply(_) | Effect::RefuseMail(..))).count()
+    effects.iter().filter(|effect| matches!(effect, Effect::Reply(_) | Effect::RefusePath(..))).count()
 }
 
 fn is_binary(envelope: &hikyaku_smtp_proto::Envelope) -> bool {

@@ -1,17 +1,15 @@
-//! What a tenant wants done about guessed passwords: numbers within bounds, and networks whose
+//! What a tenant wants done about guessed passwords: whom blocks keep out, and networks whose
 //! failures are not held against them. The words of it, as fields of [`tenant`](super::tenant);
-//! what they lead to is decided where people sign in.
+//! what they lead to is decided where people sign in. Its numbers are in
+//! [`block_policy`](super::block_policy).
 
 use std::fmt;
 use std::str::FromStr;
 
 use hikyaku_types::Network;
 
-use crate::change::invalid;
-use crate::error::DirectoryError;
-use crate::field::{Limit, choice, wrong};
+use crate::field::{choice, wrong};
 use crate::kind::credential::Day;
-use crate::kind::tenant::Tenant;
 
 choice! {
     /// Whom a block keeps out, of those who come from the blocked source.
@@ -82,28 +80,6 @@ pub(crate) fn noted<T: FromStr>(text: &str, form: &str) -> Result<(T, Option<Day
     Ok((what, until, note.to_owned()))
 }
 
-/// A number of a tenant: its field, how it is read, the floor and the ceiling.
-type Bounded = (&'static str, fn(&Tenant) -> Limit, u64, u64);
-
-/// What a tenant may choose.
-pub const BOUNDS: [Bounded; 5] = [
-    ("block_failures", |tenant| tenant.block_failures, 3, 100),
-    ("block_window", |tenant| tenant.block_window, 5, 24 * 60),
-    ("block_minutes", |tenant| tenant.block_minutes, 1, 24 * 60),
-    ("block_growth", |tenant| tenant.block_growth, 1, 10),
-    ("block_longest", |tenant| tenant.block_longest, 5, 7 * 24 * 60),
-];
-
-/// Refuses what is out of bounds.
-pub(crate) fn check(tenant: &Tenant) -> Result<(), DirectoryError> {
-    for (field, value, least, most) in BOUNDS {
-        if value(tenant).0.is_some_and(|number| !(least..=most).contains(&number)) {
-            return Err(invalid(field, format!("it is {least} to {most}, or none for what all have")));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,17 +113,5 @@ mod tests {
         }
         let long = format!("192.0.2.0/24 {}", "a".repeat(201));
         assert!(long.parse::<ExemptNetwork>().is_err());
-    }
-
-    #[test]
-    fn numbers_keep_to_their_bounds() {
-        assert!(check(&Tenant::default()).is_ok());
-        for (failures, is_right) in [(2, false), (3, true), (100, true), (101, false)] {
-            let tenant = Tenant { block_failures: Limit(Some(failures)), ..Tenant::default() };
-            assert_eq!(check(&tenant).is_ok(), is_right, "{failures}");
-        }
-        let tenant = Tenant { block_longest: Limit(Some(10_081)), ..Tenant::default() };
-        let told = check(&tenant).unwrap_err().to_string();
-        assert!(told.contains("block_longest") && told.contains("5 to 10080"), "{told}");
     }
 }

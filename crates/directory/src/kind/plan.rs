@@ -3,7 +3,7 @@
 use crate::change::invalid;
 use crate::error::{DirectoryError, request};
 use crate::field::{Days, Limit, Size, Text, choice, record};
-use crate::object::Object;
+use crate::object::{self, Object};
 
 choice! {
     /// Where a tenant of the plan lives.
@@ -38,9 +38,9 @@ record! {
         recipients_per_hour: Limit = Limit(Some(500)),
         /// Recipients that one account may send to in a day.
         recipients_per_day: Limit = Limit(Some(2_000)),
-        /// How long sign-ins are remembered.
+        /// How long the history of sign-ins is kept, 7 at least.
         history_days: Days = Days(90),
-        /// How long the trace of messages is kept.
+        /// How long the trace of messages is kept, a day at least.
         trace_days: Days = Days(30),
         /// How long what was deleted can be undeleted.
         grace_days: Days = Days(30),
@@ -63,6 +63,15 @@ pub(crate) fn check_word(kind: crate::Kind, name: &str) -> Result<(), DirectoryE
     Ok(())
 }
 
+/// Fewest days of history: the decision about guessed passwords is made of those of a week.
+const LEAST_HISTORY: u32 = 7;
+
 pub(crate) fn settle(object: &Object) -> Result<(), DirectoryError> {
-    check_word(object.kind, &object.name)
+    check_word(object.kind, &object.name)?;
+    let fields: Plan = object::record(&object.data)?;
+    if fields.history_days.0 < LEAST_HISTORY {
+        let problem = format!("it is {LEAST_HISTORY} at least: blocks are made of the sign-ins of a week");
+        return Err(invalid("history_days", problem));
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use crate::change::{Settling, invalid};
 use crate::error::DirectoryError;
 use crate::field::{Limit, Text, choice, record};
 use crate::kind::forged_mail::ForgedMail;
-use crate::kind::guessing::{self, BlockScope, ExemptNetwork};
+use crate::kind::guessing::{BlockScope, ExemptNetwork};
 use crate::kind::{Kind, plan};
 use crate::object::{self, Object};
 
@@ -44,15 +44,15 @@ record! {
         scram: bool = false,
         /// Networks whose wrong passwords are not held against them, each with whose it is.
         exempt_networks: Vec<Text<ExemptNetwork>> = Vec::new(),
-        /// Different wrong passwords that block their source, 3 to 100; none is what all have.
+        /// Different wrong passwords that block their source; none is what all have.
         block_failures: Limit = Limit(None),
-        /// Minutes within which they are counted, 5 to 1440.
+        /// Minutes within which they are counted.
         block_window: Limit = Limit(None),
-        /// Minutes of the first block, 1 to 1440.
+        /// Minutes of the first block.
         block_minutes: Limit = Limit(None),
-        /// How many times longer each further block is, 1 to 10.
+        /// How many times longer each further block is.
         block_growth: Limit = Limit(None),
-        /// Minutes of the longest block, 5 to 10080.
+        /// Minutes of the longest block.
         block_longest: Limit = Limit(None),
         /// Whom a block keeps out.
         block_scope: BlockScope = BlockScope::Account,
@@ -84,10 +84,10 @@ pub(crate) fn settle(
     if fields.shard.0.is_none_or(|number| number > u64::from(u16::MAX)) {
         return Err(invalid("shard", "a tenant lives in a shard: give its number"));
     }
-    guessing::check(&fields)?;
-    let Some(before) = settling.before else { return Ok(()) };
-    let shard_before = object::record::<Tenant>(&before.data)?.shard;
-    if shard_before != fields.shard && object::count(tx, Kind::Account)? > 0 {
+    let before: Option<Tenant> = settling.before.map(|before| object::record(&before.data)).transpose()?;
+    settling.blocking.check(before.as_ref(), &fields)?;
+    let Some(before) = before else { return Ok(()) };
+    if before.shard != fields.shard && object::count(tx, Kind::Account)? > 0 {
         return Err(invalid("shard", "its mail is in the shard: a tenant with accounts stays there"));
     }
     Ok(())

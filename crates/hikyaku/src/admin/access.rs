@@ -23,7 +23,7 @@ use super::print::tell;
 use super::refusal::Refusal;
 use super::sign_in::{id, names};
 use super::way::{Way, not_understood};
-use view::HitView;
+use view::{HitView, NumberView};
 
 pub(super) use command::access as access_command;
 
@@ -37,6 +37,7 @@ pub(super) enum AccessAsk {
     Confirm { rule: RuleWords, from: IpAddr },
     Release { rule: RuleWords },
     Replay { tenant: String, days: u16 },
+    Blocking { tenant: String },
 }
 
 /// A rule, as people name it, and what stands beside its change.
@@ -68,6 +69,7 @@ pub(super) struct Wish {
 pub(super) enum AccessReply {
     Rule { rule: View, dry_run: bool, unseen: bool },
     Replay { refused: Vec<HitView>, unlisted: u64, passed: u64 },
+    Blocking { numbers: Vec<NumberView> },
 }
 
 /// Carries it out; `who` stands in the audit log.
@@ -82,6 +84,7 @@ pub(super) async fn answer(
         AccessAsk::Confirm { rule, from } => (rule, Some(*from)),
         AccessAsk::Release { rule } => (rule, None),
         AccessAsk::Replay { tenant, days } => return replay(desk, gate, tenant, *days).await,
+        AccessAsk::Blocking { tenant } => return blocking(desk, tenant).await,
     };
     let of = words.of(desk).await?;
     let reason = words.reason.as_deref();
@@ -89,7 +92,9 @@ pub(super) async fn answer(
     let done = match &ask {
         AccessAsk::Set { wish, .. } => gate.propose_rule(&by, &of, &wish.proposal()?).await,
         AccessAsk::Confirm { from, .. } => gate.confirm_rule(&by, &of, *from).await,
-        AccessAsk::Release { .. } | AccessAsk::Replay { .. } => gate.release_rule(&by, &of).await,
+        AccessAsk::Release { .. } | AccessAsk::Replay { .. } | AccessAsk::Blocking { .. } => {
+            gate.release_rule(&by, &of).await
+        }
     };
     let rule = done.map_err(|error| refused(&error))?;
     Ok(AccessReply::Rule { rule, dry_run: words.dry_run, unseen: from.is_none() })
@@ -110,6 +115,15 @@ async fn replay(desk: &Desk, gate: &Gate, tenant: &str, days: u16) -> Result<Acc
     let names = names(desk, replay.refused.iter().map(|hit| SubjectKey::Account(hit.account))).await;
     let refused = replay.refused.iter().map(|hit| HitView::of(hit, &names)).collect();
     Ok(AccessReply::Replay { refused, unlisted: replay.unlisted, passed: replay.passed })
+}
+
+/// What holds for a tenant, which may be else than what it chose.
+async fn blocking(desk: &Desk, name: &str) -> Result<AccessReply, Refusal> {
+    let tenant = id(desk, Kind::Tenant, name).await?;
+    let found = desk.directory.tenant(tenant).await.map_err(|error| Refusal::failed(&error))?;
+    let facts = found.ok_or_else(|| Refusal::refused("not_found", format!("there is no tenant {name}")))?;
+    let told = desk.directory.blocking().told(&facts.fields);
+    Ok(AccessReply::Blocking { numbers: told.iter().map(NumberView::of).collect() })
 }
 
 impl RuleWords {

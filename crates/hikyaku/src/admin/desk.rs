@@ -104,6 +104,11 @@ impl Desk {
         }
     }
 
+    /// For another connection.
+    pub(super) fn of_another(&self) -> Self {
+        Self { importer: self.importer.of_another(), ..self.clone() }
+    }
+
     /// Carries it out; `who` stands in the audit log.
     pub(super) async fn answer(&self, who: &str, ask: Ask) -> Reply {
         let done = match ask {

@@ -5,8 +5,10 @@
 //! message has a key ([`ImportKey`]) that the store notes in the transaction that brings it
 //! in. So an import can be ended at any moment and run again, and adds only what is missing.
 //!
-//! What cannot be taken is named and left out; a full mailbox ends the import.
+//! What cannot be taken is named and left out; a full mailbox ends the import. There is one import
+//! into an account at a time.
 
+mod claims;
 mod maildir;
 mod mbox;
 mod take;

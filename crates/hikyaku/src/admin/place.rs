@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ArgMatches;
-use hikyaku_directory::BreachedPasswords;
+use hikyaku_directory::{BlockBounds, BreachedPasswords};
 use hikyaku_store::Location;
 
 use super::refusal::Refusal;
@@ -20,13 +20,15 @@ pub(super) struct Place {
     pub(super) key_ring: PathBuf,
     /// Passwords that nobody may choose.
     pub(super) breached: Option<BreachedPasswords>,
+    /// What tenants may choose about blocks.
+    pub(super) blocking: BlockBounds,
 }
 
 pub(super) fn find(matches: &ArgMatches) -> Result<Place, Refusal> {
     if let Some(config) = matches.get_one::<PathBuf>("config") {
         let (settings, _) = settings::load(config).map_err(|error| Refusal::place(format!("{error:#}")))?;
-        let settings::Settings { data, location, key_ring, breached, .. } = settings;
-        return Ok(Place { data, location, key_ring, breached });
+        let settings::Settings { data, location, key_ring, breached, blocking, .. } = settings;
+        return Ok(Place { data, location, key_ring, breached, blocking });
     }
     let data = matches.get_one::<PathBuf>("data").cloned();
     let data = data.or_else(|| std::env::var_os("HIKYAKU_DATA").map(PathBuf::from));
@@ -35,5 +37,6 @@ pub(super) fn find(matches: &ArgMatches) -> Result<Place, Refusal> {
         Some(url) => Location::Postgres { url: url.clone() },
         None => Location::Folder(data.clone()),
     };
-    Ok(Place { key_ring: usual_key_ring(&data), data, location, breached: None })
+    let (key_ring, blocking) = (usual_key_ring(&data), BlockBounds::default());
+    Ok(Place { key_ring, data, location, breached: None, blocking })
 }

@@ -86,7 +86,7 @@ pub(crate) async fn serve_admin(socket: AdminSocket, desk: Desk) {
         }
         match socket.listener.accept().await {
             Ok((stream, _)) => {
-                let desk = desk.clone();
+                let desk = desk.of_another();
                 running.spawn(async move {
                     if let Err(error) = converse(stream, &desk).await {
                         tracing::debug!(%error, "an administrator's connection ended");

@@ -129,7 +129,7 @@ impl Direct {
             &runtime,
         )
         .map_err(failed)?;
-        let directory = installation.directory(2, place.breached).map_err(failed)?;
+        let directory = installation.directory(2, place.breached, place.blocking).map_err(failed)?;
         let who = user::operator(rustix::process::getuid().as_raw());
         Ok(Self { desk: Desk::new(&installation, directory, None), installation, runtime, who })
     }

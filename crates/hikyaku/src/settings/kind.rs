@@ -107,6 +107,31 @@ impl Kind for Duration {
     }
 }
 
+/// A duration of whole minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Minutes(pub(crate) u64);
+
+impl Kind for Minutes {
+    const NAME: &'static str = "a duration of whole minutes";
+    const EXAMPLE: &'static str = "\"5m\"";
+
+    fn read(value: &Value<'_>) -> Result<Self, Wrong> {
+        const UNITS: [(&str, u64); 3] = [("m", 1), ("h", 60), ("d", 24 * 60)];
+        from_text(value, |text| with_unit(text, &UNITS).map(Self))
+    }
+}
+
+/// As the file would have it, in the largest unit that fits.
+impl fmt::Display for Minutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            minutes if minutes > 0 && minutes % (24 * 60) == 0 => write!(f, "{}d", minutes / (24 * 60)),
+            minutes if minutes > 0 && minutes % 60 == 0 => write!(f, "{}h", minutes / 60),
+            minutes => write!(f, "{minutes}m"),
+        }
+    }
+}
+
 /// Octets in memory, on the disk or in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bytes(pub(crate) u64);

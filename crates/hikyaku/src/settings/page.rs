@@ -36,8 +36,10 @@ pub(crate) fn page() -> String {
 fn section(page: &mut String, path: &str, title: &str, description: &Description) {
     let Description { about, fields } = description;
     // Writing to a text cannot fail.
-    let _ = writeln!(page, "\n## {title}\n\n{}\n", sentence(about));
-    let _ = writeln!(page, "| Setting | What it is | Kind | Default | From, to |\n|---|---|---|---|---|");
+    let _ = writeln!(page, "\n## {title}\n\n{}", sentence(about));
+    if fields.iter().any(|field| matches!(field.shape, Shape::Value { .. })) {
+        page.push_str("\n| Setting | What it is | Kind | Default | From, to |\n|---|---|---|---|---|\n");
+    }
     for field in *fields {
         row(page, field);
     }

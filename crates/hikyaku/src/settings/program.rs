@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hikyaku_access::place::Places;
-use hikyaku_directory::BreachedPasswords;
+use hikyaku_directory::{BlockBounds, BreachedPasswords};
 use hikyaku_net::Limits;
 use hikyaku_sender_auth::TIME;
 use hikyaku_sender_auth::dns::{Options as Resolving, Validate, read_trust_anchors};
@@ -20,6 +20,7 @@ use hikyaku_store::{Location, Options};
 use hikyaku_telemetry::log::Format;
 use hikyaku_types::{Domain, Network, Timestamp};
 
+use super::blocking::blocking;
 use super::certificates::{self, Loaded, Pair};
 use super::findings::Findings;
 use super::kind::{BareLineEnds, Bytes, Dnssec, LogFormat, LogLevel, Networks, Paths, Secret};
@@ -31,6 +32,7 @@ use super::written::{
 };
 use crate::bounds::{Bounds, ImapBounds};
 use crate::listen::Door;
+use crate::maintenance::TraceSettings;
 use crate::services::usual_key_ring;
 
 /// What the program uses. It is made only of a file without mistakes.
@@ -53,9 +55,12 @@ pub(crate) struct Settings {
     pub(crate) passwords_at_once: usize,
     /// Passwords that nobody may choose.
     pub(crate) breached: Option<BreachedPasswords>,
+    /// What tenants may choose about blocks.
+    pub(crate) blocking: BlockBounds,
     /// Where sources are, as these files say.
     pub(crate) places: Places,
     pub(crate) place_files: Option<PlaceFiles>,
+    pub(crate) trace: TraceSettings,
 }
 
 /// How to log.
@@ -97,6 +102,8 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         resolver,
         passwords: Passwords { at_once, breached },
         places: written::Places { files },
+        access,
+        trace: written::Trace { nobodys_days },
     } = written;
     let log = log_settings(&log);
     let (postgres, store) = database_settings(database, findings);
@@ -113,6 +120,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
     };
     let listen = listeners(&listen, has_certificate, findings);
     let breached = breached_passwords(breached, findings);
+    let blocking = blocking(access, findings);
     let (place_files, places) = places(files, findings).unzip();
     let Connections { most, most_each, drain } = connections;
     let bounds = Bounds {
@@ -148,8 +156,10 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         resolver,
         passwords_at_once: at_once.value,
         breached,
+        blocking,
         places: places.unwrap_or_default(),
         place_files,
+        trace: TraceSettings { nobodys_days: nobodys_days.value },
     })
 }
 

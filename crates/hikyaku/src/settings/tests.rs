@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use hikyaku_directory::BlockBounds;
 use hikyaku_sender_auth::dns;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_store::{Location, Options};
@@ -318,10 +319,50 @@ fn all_mistakes_are_told_together() {
 fn defaults_are_those_of_the_program() {
     let settings = right("");
     assert_eq!(settings.bounds, Bounds::default());
+    assert_eq!(settings.blocking, BlockBounds::default());
     assert_eq!(format!("{:?}", settings.store), format!("{:?}", Options::default()));
     let ResolverSettings { options, budget } = &settings.resolver;
     assert_eq!((options, *budget), (&dns::Options::default(), hikyaku_sender_auth::TIME));
     assert!(settings.certificates.is_empty() && !settings.plain_sign_in_without_tls);
+}
+
+#[test]
+fn floor_default_and_ceiling_of_blocks() {
+    let settings = right(
+        "[access.floor]\nfailures = 5\nblock = '30m'\n[access.default]\nfailures = 5\nlongest = '2d'\n[access.ceiling]\nfailures = 20",
+    );
+    let mut expected = BlockBounds::default();
+    (expected.floor.failures, expected.floor.minutes) = (5, 30);
+    (expected.usual.failures, expected.usual.longest) = (5, 2 * 24 * 60);
+    expected.ceiling.failures = 20;
+    assert_eq!(settings.blocking, expected);
+    check(
+        "[access.floor]\nfailures = 30\n[access.ceiling]\nfailures = 20\nblock = '30m'",
+        &[
+            "5:12: mistake: access.floor.failures: the floor, 30, is above the ceiling, 20: write a lower `failures` below `[access.floor]`, or a higher one below `[access.ceiling]`",
+            "8:9: mistake: access.ceiling.block: the default, 1h, is not from 1m to 30m, which tenants may choose: write `block` from 1m to 30m below `[access.default]`, or another `block` below `[access.ceiling]`",
+        ],
+    );
+    check(
+        "[access.default]\nfailures = 2",
+        &[
+            "5:12: mistake: access.default.failures: the default, 2, is not from 3 to 100, which tenants may choose: write `failures` from 3 to 100 below `[access.default]`, or another `failures` below `[access.floor]`",
+        ],
+    );
+    check(
+        "[access.default]\nlongest = '30m'",
+        &[
+            "5:11: mistake: access.default.block: the first block, 1h, is longer than the longest, 30m: write a shorter `block`, or a longer `longest` beside it",
+        ],
+    );
+    for wrong in ["90s", "5", "1w"] {
+        check(
+            &format!("[access.floor]\nwindow = '{wrong}'"),
+            &[
+                "5:10: mistake: access.floor.window: this is not a duration of whole minutes: write one such as \"5m\"",
+            ],
+        );
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hikyaku_types::Domain;
 
 use super::kind::{
-    Addresses, BareLineEnds, Bytes, Dnssec, Domains, LogFormat, LogLevel, Networks, Paths, Secret,
+    Addresses, BareLineEnds, Bytes, Dnssec, Domains, LogFormat, LogLevel, Minutes, Networks, Paths, Secret,
 };
 use super::section::{Given, Needed, section};
 use crate::listen::Door;
@@ -37,6 +37,8 @@ section! {
         resolver: Resolver;
         passwords: Passwords;
         places: Places;
+        access: Access;
+        trace: Trace;
     }
 }
 
@@ -275,5 +277,75 @@ section! {
         /// networks, from whoever publishes them; all are asked, the first that knows a thing
         /// says it. They are kept in memory, and read again as certificates are.
         files: Option<Given<Paths>>;
+    }
+}
+
+section! {
+    /// When a source is blocked that guesses at passwords of the mail services, and for how long
+    /// (see access.md): what holds for a tenant that chooses nothing, and between what a tenant
+    /// may choose. What one chose before the bounds were narrowed counts as the nearest value that
+    /// is allowed.
+    struct Access {
+        default: BlockDefault;
+        floor: BlockFloor;
+        ceiling: BlockCeiling;
+    }
+}
+
+section! {
+    /// For tenants that choose nothing, and for names in nobody's domain.
+    struct BlockDefault {
+        /// Different wrong passwords that block their source.
+        failures: Given<u32> = 10, from 1 to 100;
+        /// Within which time.
+        window: Given<Minutes> = "1h", from "1m" to "1d";
+        /// How long the first block lasts.
+        block: Given<Minutes> = "1h", from "1m" to "30d";
+        /// How many times longer each further one is.
+        growth: Given<u32> = 2, from 1 to 100;
+        /// How long the longest lasts.
+        longest: Given<Minutes> = "1d", from "1m" to "30d";
+    }
+}
+
+section! {
+    /// The smallest values that a tenant may choose.
+    struct BlockFloor {
+        /// Fewest different wrong passwords.
+        failures: Given<u32> = 3, from 1 to 100;
+        /// Shortest time within which they are counted.
+        window: Given<Minutes> = "5m", from "1m" to "1d";
+        /// Shortest first block.
+        block: Given<Minutes> = "1m", from "1m" to "30d";
+        /// Smallest growth of each further one.
+        growth: Given<u32> = 1, from 1 to 100;
+        /// Shortest of the longest blocks.
+        longest: Given<Minutes> = "5m", from "1m" to "30d";
+    }
+}
+
+section! {
+    /// The largest values that a tenant may choose.
+    struct BlockCeiling {
+        /// Most different wrong passwords.
+        failures: Given<u32> = 100, from 1 to 100;
+        /// Longest time within which they are counted.
+        window: Given<Minutes> = "1d", from "1m" to "1d";
+        /// Longest first block.
+        block: Given<Minutes> = "1d", from "1m" to "30d";
+        /// Largest growth of each further one.
+        growth: Given<u32> = 10, from 1 to 100;
+        /// Longest of the longest blocks.
+        longest: Given<Minutes> = "7d", from "1m" to "30d";
+    }
+}
+
+section! {
+    /// The answer to "where is my mail?" (see operating.md). What became of a tenant's mail is told
+    /// for as long as its plan says: `trace_days`.
+    struct Trace {
+        /// Days for which it is told what was refused before it was known whose mail it would
+        /// have been, and what is left of tenants that there are no more.
+        nobodys_days: Given<u32> = 30, from 1 to 3_650;
     }
 }

@@ -37,6 +37,11 @@ const TCP_QUESTIONS: usize = 1024;
 /// How long "there is nothing" holds when its proof does not say.
 const NEGATIVE_AGE: Duration = Duration::from_secs(60);
 
+/// Where the library tells of what it finds wrong with other people's signatures, as warnings
+/// with whole answers in them: a domain that is not signed is enough, and most are not. The
+/// operator can do nothing about it, and what came of it is in the verdict and in the trace.
+pub const DNSSEC_LOG: &str = "hickory_net::dnssec";
+
 /// Who is asked, and what is believed and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -274,7 +279,8 @@ fn reason_of(error: &NetError) -> (Result<Records, DnsError>, Duration) {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use tokio::net::UdpSocket;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, UdpSocket};
 
     #[test]
     fn names_go_to_the_library_and_back() {
@@ -302,6 +308,9 @@ mod tests {
         });
         (address, asked)
     }
+
+    /// Octets of the record with a text in [`reply`].
+    const TEXT_RECORD: usize = 12 + 13;
 
     /// RFC 1035 section 4.1: the header, the question, and the record that the first letter
     /// of its name asks for.
@@ -342,6 +351,100 @@ mod tests {
             assert_eq!(network.look_up(&name, Kind::Txt).await, expected, "{name}");
             assert_eq!(asked.load(Ordering::Relaxed) == before, is_kept, "{name}");
         }
+    }
+
+    /// Counts the warnings of whoever.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<Mutex<Vec<String>>>);
+
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Warnings {
+        fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+            if *event.metadata().level() <= tracing::Level::WARN {
+                self.0.lock().unwrap().push(event.metadata().target().to_owned());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_library_says_of_names_without_signatures_has_one_place() {
+        use tracing_subscriber::layer::SubscriberExt;
+        let warnings = Warnings::default();
+        let subscriber = tracing_subscriber::registry().with(warnings.clone());
+        let _while_this_lives = tracing::subscriber::set_default(subscriber);
+        let (address, _) = server().await;
+        let wanted = Options { servers: vec![address], validate: Validate::Always, ..Options::default() };
+        let network = Network::with(&wanted).unwrap();
+        for name in ["text.example", "nothing.example", "empty.example", "text.sub.example"] {
+            let _ = network.look_up(&Name::parse(name).unwrap(), Kind::Txt).await;
+        }
+        let targets = warnings.0.lock().unwrap().clone();
+        assert!(!targets.is_empty(), "the library is quiet by now: DNSSEC_LOG is not needed any more");
+        assert!(targets.iter().all(|target| target == DNSSEC_LOG), "{targets:?}");
+    }
+
+    /// A name server whose answers by UDP are all cut off, and which has them by TCP: how often it
+    /// was asked by each.
+    async fn server_of_large_answers() -> (SocketAddr, [Arc<AtomicUsize>; 2]) {
+        let (datagrams, listener) = loop {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            // The port can be taken for UDP.
+            if let Ok(datagrams) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+                break (datagrams, listener);
+            }
+        };
+        let address = listener.local_addr().unwrap();
+        let asked: [Arc<AtomicUsize>; 2] = Default::default();
+        let [by_udp, by_tcp] = asked.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 1500];
+            while let Ok((length, peer)) = datagrams.recv_from(&mut buffer).await {
+                by_udp.fetch_add(1, Ordering::Relaxed);
+                let mut cut_off = reply(&buffer[..length]);
+                cut_off.truncate(cut_off.len() - TEXT_RECORD);
+                // TC, and no answer.
+                cut_off[2] |= 2;
+                cut_off[7] = 0;
+                datagrams.send_to(&cut_off, peer).await.unwrap();
+            }
+        });
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let by_tcp = by_tcp.clone();
+                tokio::spawn(async move {
+                    while let Ok(length) = stream.read_u16().await {
+                        by_tcp.fetch_add(1, Ordering::Relaxed);
+                        let mut query = vec![0; length.into()];
+                        stream.read_exact(&mut query).await.unwrap();
+                        let reply = large_reply(&query);
+                        stream.write_u16(reply.len() as u16).await.unwrap();
+                        stream.write_all(&reply).await.unwrap();
+                    }
+                });
+            }
+        });
+        (address, asked)
+    }
+
+    /// The answer with a text of many strings instead of its own.
+    fn large_reply(query: &[u8]) -> Vec<u8> {
+        let mut large = reply(query);
+        large.truncate(large.len() - TEXT_RECORD);
+        let text = [&[255][..], &[b'a'; 255]].concat().repeat(20);
+        large.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
+        large.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+        large.extend(text);
+        large
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_cut_off_is_fetched_by_tcp() {
+        let (address, [by_udp, by_tcp]) = server_of_large_answers().await;
+        let network = Network::at(address).unwrap();
+        let text: Records = [Data::Txt([b'a'; 255 * 20].into())].into();
+        let name = Name::parse("text.example").unwrap();
+        assert_eq!(network.look_up(&name, Kind::Txt).await, Ok(text));
+        let counts = [by_udp, by_tcp].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(counts, [1, 1]);
     }
 
     // The library does not hear that nobody listens: it waits until its time is over.

@@ -11,7 +11,7 @@ use crate::settings::Listener;
 impl Session {
     /// RFC 5321 section 4.1.1.2.
     pub(crate) fn mail(&mut self, client: Client, mail: Mail) -> Effects {
-        let refused = if let Some(reply) = self.sign_in_missing() {
+        if let Some(reply) = self.sign_in_missing() {
             self.mistake_in(State::Ready(client), reply)
         } else if self.counters.transactions >= self.settings.limits.transactions {
             self.close(Reply::too_many_transactions())
@@ -20,13 +20,8 @@ impl Session {
         } else if mail.params.size_bytes.is_some_and(|size| size > self.settings.limits.size_bytes) {
             self.reply_in(State::Ready(client), Reply::declared_too_large())
         } else {
-            return self.ask_for_sender(client, mail);
-        };
-        let with_path = |effect| match effect {
-            Effect::Reply(reply) => Effect::RefuseMail(mail.reverse_path.clone(), reply),
-            effect => effect,
-        };
-        refused.into_iter().map(with_path).collect()
+            self.ask_for_sender(client, mail)
+        }
     }
 
     fn ask_for_sender(&mut self, client: Client, mail: Mail) -> Effects {

@@ -169,7 +169,7 @@ impl Run {
         self.has_begun |= matches!(self.session.wants(), Wants::Content | Wants::Chunk);
         for effect in effects {
             match effect {
-                Effect::Reply(reply) | Effect::RefuseMail(_, reply) => {
+                Effect::Reply(reply) | Effect::RefusePath(_, reply) => {
                     let wire = String::from_utf8(reply.to_wire()).unwrap();
                     self.replies.extend(wire.split_terminator("\r\n").map(str::to_owned));
                 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hikyaku_mailstore::Quota;
 use hikyaku_sender_auth::dns::{Resolver, Table};
 use hikyaku_smtp_server::Judge;
-use hikyaku_testkit::{TestStore, both_engines};
-use hikyaku_trace::{Entry, Filter};
+use hikyaku_testkit::{SHARD, TestStore, both_engines};
+use hikyaku_trace::{Entry, Filter, Terms};
 
 use crate::rig::client::Client;
 use crate::rig::{Server, Setup, accepted};
@@ -16,6 +16,8 @@ both_engines! {
     a_forged_sender_is_refused_with_its_reason
     recipients_are_refused_with_their_reasons
     what_is_refused_at_mail_is_told
+    what_is_no_path_is_told_as_it_was_written
+    nonsense_of_one_connection_is_counted_together
     content_is_refused_with_its_reason
     refusals_that_are_alike_are_one_row
     delivered_mail_says_why_it_is_junk
@@ -140,6 +142,65 @@ fn what_is_refused_at_mail_is_told(mail: TestStore) {
     server.end();
 }
 
+fn what_is_no_path_is_told_as_it_was_written(mail: TestStore) {
+    let server = start(mail, Setup { size_bytes: 100_000, ..Setup::default() });
+    let mut client = Client::hello(server.mx);
+    client.talk(
+        "C: MAIL FROM:<a@@client.example>
+         S: 501 5.1.7 the domain is not valid
+         C: MAIL FROM:a@client.example
+         S: 501 5.1.7 the address must have the form <local-part@domain>
+         C: MAIL FROM:<b@client.example> X-OTHER=1
+         S: 555 5.5.4 Parameter not implemented",
+    );
+    // A client that pipelines names a recipient of what was refused.
+    client.write(b"MAIL FROM:<c@client.example> SIZE=200000\r\nRCPT TO:<ann@example.org>\r\n");
+    client.talk("S: 552 5.3.4 Message too large\nS: 503 5.5.1 MAIL first");
+    client.talk(
+        "C: MAIL FROM:<d@client.example>
+         S: 250 2.1.0 Sender OK
+         C: MAIL FROM:<e@client.example>
+         S: 503 5.5.1 A mail transaction is open
+         C: RCPT TO:<ann@example.org>
+         S: 250 2.1.5 Recipient OK
+         C: RCPT TO:<ann@>
+         S: 501 5.1.3 the domain is not valid",
+    );
+    let found = server.find(&refused());
+    assert_eq!(
+        lines(&found),
+        [
+            "refused <a@@client.example> → <> ×1: 501 5.1.7 the domain is not valid",
+            "refused <a@client.example> → <> ×1: 501 5.1.7 the address must have the form <local-part@domain>",
+            "refused <b@client.example> → <> ×1: 555 5.5.4 Parameter not implemented",
+            "refused <c@client.example> → <> ×1: 552 5.3.4 Message too large",
+            "refused <c@client.example> → <ann@example.org> ×1: 503 5.5.1 MAIL first",
+            "refused <e@client.example> → <> ×1: 503 5.5.1 A mail transaction is open",
+            "refused <d@client.example> → <ann@> ×1: 501 5.1.3 the domain is not valid",
+        ]
+    );
+    let is_somebodys: Vec<bool> = found.iter().map(|entry| entry.tenant.is_some()).collect();
+    assert_eq!(is_somebodys, [false, false, false, false, false, false, true]);
+    drop(client);
+    server.end();
+}
+
+fn nonsense_of_one_connection_is_counted_together(mail: TestStore) {
+    let server = start(mail, Setup { size_bytes: 100_000, ..Setup::default() });
+    // What is too large is no mistake of the client's, which could go on for ever.
+    let mut client = Client::hello(server.mx);
+    for number in 0..60 {
+        client
+            .talk(&format!("C: MAIL FROM:<a@{number}.example> SIZE=100001\nS: 552 5.3.4 Message too large"));
+    }
+    let found = lines(&server.find(&refused()));
+    assert_eq!(found.len(), 21, "{found:?}");
+    assert_eq!(found[19], "refused <a@19.example> → <> ×1: 552 5.3.4 Message too large");
+    assert_eq!(found[20], "refused <> → <> ×40: 552 5.3.4 Message too large");
+    drop(client);
+    server.end();
+}
+
 fn content_is_refused_with_its_reason(mail: TestStore) {
     let server = start(mail, Setup { size_bytes: 100_000, ..Setup::default() });
     let mut client = Client::hello(server.mx);
@@ -253,8 +314,12 @@ fn old_refusals_are_removed(mail: TestStore) {
     let now = server.mail.clock.advance(month + Duration::from_secs(1));
     refuse();
     assert_eq!(server.find(&refused()).len(), 2);
-    let expire = || server.mail.write(move |tx| hikyaku_trace::expire_refusals(tx, now.before(month)));
-    assert_eq!((expire().unwrap(), expire().unwrap()), (1, 0));
+    let terms = Arc::new(Terms::new(30));
+    let expire = || {
+        let expired = hikyaku_trace::expire(&server.mail.store, SHARD, Arc::clone(&terms), now);
+        server.mail.block_on(expired).unwrap()
+    };
+    assert_eq!((expire(), expire()), (1, 0));
     assert_eq!(server.find(&refused()).len(), 1);
     drop(client);
     server.end();

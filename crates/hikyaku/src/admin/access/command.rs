@@ -33,6 +33,11 @@ pub(in crate::admin) fn access() -> Command {
                 .arg(text("tenant", "TENANT", "Whose: the tenant's name or id").required(true))
                 .arg(days()),
         )
+        .subcommand(
+            Command::new("blocking")
+                .about("When sources are blocked that guess at a tenant's passwords, and what it may choose")
+                .arg(text("tenant", "TENANT", "Whose: the tenant's name or id").required(true)),
+        )
         .after_help(
             "The rules that there are: hikyaku admin rule list --tenant acme\n\
              Begin with:               hikyaku admin access set --tenant acme --service imap --mode watch \\\n                              \
@@ -112,6 +117,7 @@ pub(super) fn ask(verb: &str, matches: &ArgMatches) -> Option<AccessAsk> {
             tenant: text("tenant")?,
             days: matches.get_one::<u16>("days").copied().unwrap_or(30),
         },
+        "blocking" => AccessAsk::Blocking { tenant: text("tenant")? },
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hikyaku_access::rule::Level;
 use hikyaku_access::rule::replay::Hit;
-use hikyaku_directory::View;
+use hikyaku_directory::{HeldNumber, View};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -45,10 +45,37 @@ impl HitView {
     }
 }
 
+/// A number of a tenant's blocks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::admin) struct NumberView {
+    field: String,
+    holds: u64,
+    /// What the tenant chose, whether it is allowed still or not.
+    chosen: Option<u64>,
+    least: u64,
+    most: u64,
+    /// Something else holds than what the tenant chose.
+    is_moved: bool,
+}
+
+impl NumberView {
+    pub(super) fn of(number: &HeldNumber) -> Self {
+        Self {
+            field: number.field.to_owned(),
+            holds: number.held,
+            chosen: number.chosen,
+            least: number.least,
+            most: number.most,
+            is_moved: number.is_moved(),
+        }
+    }
+}
+
 /// The answer in words.
 pub(super) fn printed(reply: &AccessReply) -> String {
     match reply {
         AccessReply::Rule { rule, dry_run, unseen } => rule_in_words(rule, *dry_run, *unseen),
+        AccessReply::Blocking { numbers } => numbers_in_words(numbers),
         AccessReply::Replay { refused, passed, .. } if refused.is_empty() => {
             format!("Nobody would have been refused; {passed} sign-ins would have passed.\n")
         }
@@ -66,6 +93,20 @@ pub(super) fn printed(reply: &AccessReply) -> String {
             text
         }
     }
+}
+
+fn numbers_in_words(numbers: &[NumberView]) -> String {
+    let row = |number: &NumberView| {
+        let chosen = number.chosen.map_or_else(|| "-".into(), |chosen| chosen.to_string());
+        let allowed = format!("{} to {}", number.least, number.most);
+        vec![number.field.clone(), number.holds.to_string(), chosen, allowed]
+    };
+    let rows: Vec<_> = numbers.iter().map(row).collect();
+    let mut text = table(&["field", "holds", "chosen", "allowed"], &rows);
+    if numbers.iter().any(|number| number.is_moved) {
+        text.push_str("What was chosen and is not allowed any more counts as the nearest that is.\n");
+    }
+    text
 }
 
 fn rule_in_words(rule: &View, dry_run: bool, unseen: bool) -> String {

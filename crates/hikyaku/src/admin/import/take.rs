@@ -21,6 +21,7 @@ use hikyaku_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::claims::Claims;
 use crate::admin::refusal::Refusal;
 use crate::services::Installation;
 
@@ -101,6 +102,7 @@ pub(in crate::admin) struct Importer {
     store: Arc<Store>,
     content: Arc<Content>,
     ids: Arc<RisingIds>,
+    claims: Claims,
 }
 
 /// A message with its key.
@@ -116,7 +118,13 @@ impl Importer {
             store: Arc::clone(&installation.store),
             content: Arc::clone(&installation.content),
             ids: Arc::clone(&installation.ids),
+            claims: Claims::default(),
         }
+    }
+
+    /// For another connection, which may not import into the same account at the same time.
+    pub(in crate::admin) fn of_another(&self) -> Self {
+        Self { claims: self.claims.of_another(), ..self.clone() }
     }
 
     pub(in crate::admin) async fn answer(
@@ -135,8 +143,13 @@ impl Importer {
                 let looked = self.store.read(scope(&account)?, "import.look", move |tx| imported(tx, &keys));
                 Ok(ImportReply::Look(looked.await.map_err(|error| Refusal::failed(&error))?))
             }
-            ImportAsk::Put { account, mailbox, messages, contents } => {
-                let account = find(directory, &account).await?;
+            ImportAsk::Put { account: name, mailbox, messages, contents } => {
+                let account = find(directory, &name).await?;
+                if !self.claims.take(account.home.account).await {
+                    return Err(Refusal::unavailable(format!(
+                        "another import into {name} is under way: wait for its end, or stop it"
+                    )));
+                }
                 let path = MailboxPath::new(mailbox).map_err(|error| Refusal::place(error.to_string()))?;
                 let items = cut(messages, &contents)?;
                 Ok(ImportReply::Put(self.put(&account, &path, &items).await?))

@@ -52,7 +52,7 @@ fn tenant() -> Arg {
 
 fn days() -> Arg {
     let arg = Arg::new("days").long("days").value_name("N").default_value("30");
-    arg.value_parser(value_parser!(u16).range(1..=90)).help("How far back")
+    arg.value_parser(value_parser!(u16).range(1..=3650)).help("How far back")
 }
 
 fn limit(help: &'static str) -> Arg {
