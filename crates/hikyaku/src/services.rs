@@ -17,7 +17,7 @@ use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemCloc
 use tokio::runtime::Runtime;
 
 /// The tables of everything that keeps state.
-pub(crate) const COMPONENTS: [&Component; 8] = [
+pub(crate) const COMPONENTS: [&Component; 9] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
@@ -26,6 +26,7 @@ pub(crate) const COMPONENTS: [&Component; 8] = [
     &hikyaku_queue::SCHEMA,
     &hikyaku_sign_in::SCHEMA,
     &hikyaku_sign_in::HABITS_SCHEMA,
+    &hikyaku_sign_in::RECOVERY_SCHEMA,
 ];
 
 /// Where the key ring is unless the settings say it.

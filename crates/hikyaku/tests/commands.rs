@@ -714,6 +714,20 @@ fn an_administrator_says_from_where_one_may_come() {
     assert!(audit.contains("change rule imap:tenant") && audit.contains("lost"), "{audit}");
     let listed = admin(&data, "rule list --tenant acme", "").unwrap();
     assert!(listed.contains("imap:tenant  active  watch  192.0.2.0/24 office in Osaka"), "{listed}");
+    // A tenant without its operator: the code is shown once and works once.
+    let told = access("recovery-code --tenant acme", &[]).unwrap();
+    let code = told.lines().next().unwrap().to_owned();
+    access(&format!("{set} enforce --now --from 192.0.2.7"), &[]).unwrap();
+    sign_in(ELSEWHERE, "a NO");
+    let recover = |code: &str| admin(&data, "access recover --tenant acme", &format!("{code}\n"));
+    let refused = recover("k7m2-pqx9").unwrap_err();
+    assert!(refused.contains("the recovery code is not right"), "{refused}");
+    let told = recover(&code).unwrap();
+    assert_eq!(told, "These rules only watch now: imap:tenant. The code is used up.\n");
+    sign_in(ELSEWHERE, "a OK");
+    assert!(recover(&code).is_err());
+    let audit = admin(&data, "audit --tenant acme --limit 9", "").unwrap();
+    assert!(audit.contains("make-recovery-code") && !audit.contains(&code), "{audit}");
     admin(&data, "rule delete imap:tenant --tenant acme", "").unwrap();
     access(&format!("{set} off"), &[]).unwrap();
     server.stop();

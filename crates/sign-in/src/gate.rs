@@ -49,7 +49,7 @@ pub struct Gate {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) ids: Arc<RisingIds>,
-    key: Key,
+    pub(crate) key: Key,
     pub(crate) atlas: Atlas,
     state: Mutex<State>,
     permits: Permits,

@@ -1,5 +1,5 @@
-//! Keyed hashes of what must not be stored: passwords that were wrong, and names without an
-//! account.
+//! Keyed hashes of what must not be stored: passwords that were wrong, names without an account,
+//! and recovery codes.
 //!
 //! The key is made from a secret of the control database, which the access database does not
 //! have. That of passwords changes each month.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hikyaku_access::facts::Tag;
 use hikyaku_store::{Store, StoreError, platform_secret};
-use hikyaku_types::{Random, Timestamp};
+use hikyaku_types::{Random, TenantId, Timestamp};
 
 /// How long equal passwords have equal tags.
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
@@ -30,6 +30,13 @@ impl Key {
         hasher.update(b"password").update(&month.to_be_bytes()).update(password);
         let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
         Tag(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// What is stored of a tenant's recovery code.
+    pub(crate) fn recovery(&self, tenant: TenantId, code: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"recovery").update(&tenant.as_i64().to_be_bytes()).update(code);
+        hasher.finalize()
     }
 
     /// Tells equal names from different ones, however they are written.

@@ -222,8 +222,7 @@ impl Gate {
         let Some(view) = self.shown(by, Action::Show { object: named.clone() }).await? else {
             return Ok(None);
         };
-        let fields = serde_json::from_value(view.fields.clone())
-            .map_err(|error| StoreError::Failed { label: "sign-in.rule", cause: error.to_string() })?;
+        let fields = rule_fields(&view)?;
         Ok(Some(Found { named, view, fields }))
     }
 
@@ -242,13 +241,19 @@ impl Gate {
     }
 
     /// The object, if there is one.
-    async fn shown(&self, by: &By<'_>, action: Action) -> Result<Option<View>, RuleError> {
+    pub(crate) async fn shown(&self, by: &By<'_>, action: Action) -> Result<Option<View>, RuleError> {
         let request = Request { action, reason: None, dry_run: false };
         match self.directory.execute_as(by.actor, by.who, request).await {
             Ok(Answer::Object(view)) => Ok(Some(view)),
             Ok(_) | Err(DirectoryError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The object, if it is one that `by` may change.
+    pub(crate) async fn may_change(&self, by: &By<'_>, object: Named) -> Result<View, RuleError> {
+        let action = Action::Change { object, version: None, rename: None, fields: Vec::new(), secret: None };
+        self.changed(&By { dry_run: true, ..*by }, action).await
     }
 
     async fn make_rule(&self, by: &By<'_>, of: &RuleOf, rule: &Rule) -> Result<View, RuleError> {
@@ -272,7 +277,7 @@ impl Gate {
         self.changed(by, action).await
     }
 
-    async fn changed(&self, by: &By<'_>, action: Action) -> Result<View, RuleError> {
+    pub(crate) async fn changed(&self, by: &By<'_>, action: Action) -> Result<View, RuleError> {
         let request = Request { action, reason: by.reason.map(str::to_owned), dry_run: by.dry_run };
         match self.directory.execute_as(by.actor, by.who, request).await? {
             Answer::Done { after: Some(view), .. } => Ok(view),
@@ -284,8 +289,14 @@ impl Gate {
     }
 }
 
+/// What a rule's view says.
+pub(crate) fn rule_fields(view: &View) -> Result<directory::Rule, StoreError> {
+    serde_json::from_value(view.fields.clone())
+        .map_err(|error| StoreError::Failed { label: "sign-in.rule", cause: error.to_string() })
+}
+
 /// The fields that say what a rule is.
-fn edits(rule: &Rule) -> Vec<FieldEdit> {
+pub(crate) fn edits(rule: &Rule) -> Vec<FieldEdit> {
     let change = rule.change.as_ref();
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".into());
     let next = change.map(|change| word(change.version.mode).to_owned());

@@ -28,7 +28,7 @@ use crate::postgres::{Cluster, TestDatabase};
 use crate::{ManualClock, SeededRandom, scratch_dir};
 
 /// The tables of everything that is in a shard so far.
-pub const COMPONENTS: [&Component; 8] = [
+pub const COMPONENTS: [&Component; 9] = [
     &hikyaku_store::CONTENT_SCHEMA,
     &hikyaku_directory::SCHEMA,
     &hikyaku_mailstore::SCHEMA,
@@ -37,6 +37,7 @@ pub const COMPONENTS: [&Component; 8] = [
     &hikyaku_queue::SCHEMA,
     &hikyaku_sign_in::SCHEMA,
     &hikyaku_sign_in::HABITS_SCHEMA,
+    &hikyaku_sign_in::RECOVERY_SCHEMA,
 ];
 
 /// The platform's delivery, as an actor.

@@ -13,14 +13,15 @@ use clap::ArgMatches;
 use hikyaku_access::facts::SubjectKey;
 use hikyaku_access::rule::change::{Begin, OwnAddress};
 use hikyaku_directory::{Allowed, Entrance, FieldValue as _, Kind, RuleMode, View};
-use hikyaku_sign_in::{By, Gate, Proposal, RuleError, RuleOf, RuleOwner};
-use hikyaku_types::{Actor, Clock, SystemClock};
+use hikyaku_sign_in::{By, Gate, Proposal, RecoveryError, RuleError, RuleOf, RuleOwner};
+use hikyaku_types::{Actor, Clock, SystemClock, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::desk::{Ask, Desk, Reply};
 use super::place::Place;
 use super::print::tell;
 use super::refusal::Refusal;
+use super::secret;
 use super::sign_in::{id, names};
 use super::way::{Way, not_understood};
 use view::{HitView, NumberView};
@@ -38,6 +39,19 @@ pub(super) enum AccessAsk {
     Release { rule: RuleWords },
     Replay { tenant: String, days: u16 },
     Blocking { tenant: String },
+    MakeCode { tenant: String, reason: Option<String>, dry_run: bool },
+    Recover { tenant: String, code: Code },
+}
+
+/// A recovery code as somebody typed it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Code(String);
+
+/// It is not for logs.
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Code(…)")
+    }
 }
 
 /// A rule, as people name it, and what stands beside its change.
@@ -67,9 +81,26 @@ pub(super) struct Wish {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AccessReply {
-    Rule { rule: View, dry_run: bool, unseen: bool },
-    Replay { refused: Vec<HitView>, unlisted: u64, passed: u64 },
-    Blocking { numbers: Vec<NumberView> },
+    Rule {
+        rule: View,
+        dry_run: bool,
+        unseen: bool,
+    },
+    Replay {
+        refused: Vec<HitView>,
+        unlisted: u64,
+        passed: u64,
+    },
+    Blocking {
+        numbers: Vec<NumberView>,
+    },
+    /// None: there could be one.
+    Code {
+        code: Option<String>,
+    },
+    Recovered {
+        rules: Vec<String>,
+    },
 }
 
 /// Carries it out; `who` stands in the audit log.
@@ -85,6 +116,12 @@ pub(super) async fn answer(
         AccessAsk::Release { rule } => (rule, None),
         AccessAsk::Replay { tenant, days } => return replay(desk, gate, tenant, *days).await,
         AccessAsk::Blocking { tenant } => return blocking(desk, tenant).await,
+        AccessAsk::MakeCode { tenant, reason, dry_run } => {
+            let by =
+                By { actor: Actor::Operator, who, reason: reason.as_deref(), from: None, dry_run: *dry_run };
+            return make_code(gate, &by, tenant).await;
+        }
+        AccessAsk::Recover { tenant, code } => return recover(gate, tenant, code).await,
     };
     let of = words.of(desk).await?;
     let reason = words.reason.as_deref();
@@ -92,9 +129,7 @@ pub(super) async fn answer(
     let done = match &ask {
         AccessAsk::Set { wish, .. } => gate.propose_rule(&by, &of, &wish.proposal()?).await,
         AccessAsk::Confirm { from, .. } => gate.confirm_rule(&by, &of, *from).await,
-        AccessAsk::Release { .. } | AccessAsk::Replay { .. } | AccessAsk::Blocking { .. } => {
-            gate.release_rule(&by, &of).await
-        }
+        _ => gate.release_rule(&by, &of).await,
     };
     let rule = done.map_err(|error| refused(&error))?;
     Ok(AccessReply::Rule { rule, dry_run: words.dry_run, unseen: from.is_none() })
@@ -105,6 +140,19 @@ fn refused(error: &RuleError) -> Refusal {
         RuleError::Directory(error) => Refusal::from(error),
         RuleError::Change(_) | RuleError::Confirm(_) => Refusal::refused("access", error.to_string()),
         RuleError::NoRule => Refusal::refused("not_found", error.to_string()),
+    }
+}
+
+async fn make_code(gate: &Gate, by: &By<'_>, tenant: &str) -> Result<AccessReply, Refusal> {
+    let made = gate.make_recovery_code(by, tenant, &SystemRandom).await.map_err(|error| refused(&error))?;
+    Ok(AccessReply::Code { code: made.map(|code| code.to_text().to_string()) })
+}
+
+async fn recover(gate: &Gate, tenant: &str, code: &Code) -> Result<AccessReply, Refusal> {
+    match gate.recover(tenant, &code.0, None).await {
+        Ok(done) => Ok(AccessReply::Recovered { rules: done.rules }),
+        Err(RecoveryError::Rule(error)) => Err(refused(&error)),
+        Err(error @ RecoveryError::NoCode) => Err(Refusal::refused("recovery_code", error.to_string())),
     }
 }
 
@@ -171,7 +219,11 @@ impl Wish {
 pub(super) fn run(matches: &ArgMatches, place: Place, json: bool) -> Result<(), Refusal> {
     let nothing = || Refusal::usage("nothing is asked: see --help");
     let (verb, matches) = matches.subcommand().ok_or_else(nothing)?;
-    let ask = command::ask(verb, matches).ok_or_else(nothing)?;
+    let mut ask = command::ask(verb, matches).ok_or_else(nothing)?;
+    if let AccessAsk::Recover { code, .. } = &mut ask {
+        // Other users of the machine can read arguments.
+        *code = Code(secret::line()?);
+    }
     let Reply::Access(reply) = Way::open(place)?.put(Ask::Access(ask))? else {
         return Err(not_understood());
     };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{AccessAsk, RuleWords, Wish};
+use super::{AccessAsk, Code, RuleWords, Wish};
 
 /// `hikyaku admin access`.
 pub(in crate::admin) fn access() -> Command {
@@ -36,6 +36,18 @@ pub(in crate::admin) fn access() -> Command {
         .subcommand(
             Command::new("blocking")
                 .about("When sources are blocked that guess at a tenant's passwords, and what it may choose")
+                .arg(text("tenant", "TENANT", "Whose: the tenant's name or id").required(true)),
+        )
+        .subcommand(
+            Command::new("recovery-code")
+                .about("Make the code that lets a tenant out which shut itself out; it is shown this once")
+                .arg(text("tenant", "TENANT", "Whose: the tenant's name or id").required(true))
+                .arg(text("reason", "TEXT", "Why, for the audit log"))
+                .arg(flag("dry-run", "Only say whether it could be made")),
+        )
+        .subcommand(
+            Command::new("recover")
+                .about("Let all rules of a tenant only watch, for who gives its recovery code on standard input")
                 .arg(text("tenant", "TENANT", "Whose: the tenant's name or id").required(true)),
         )
         .after_help(
@@ -118,6 +130,10 @@ pub(super) fn ask(verb: &str, matches: &ArgMatches) -> Option<AccessAsk> {
             days: matches.get_one::<u16>("days").copied().unwrap_or(30),
         },
         "blocking" => AccessAsk::Blocking { tenant: text("tenant")? },
+        "recovery-code" => {
+            AccessAsk::MakeCode { tenant: text("tenant")?, reason: text("reason"), dry_run: flag("dry-run") }
+        }
+        "recover" => AccessAsk::Recover { tenant: text("tenant")?, code: Code(String::new()) },
         _ => return None,
     })
 }

@@ -76,6 +76,17 @@ pub(super) fn printed(reply: &AccessReply) -> String {
     match reply {
         AccessReply::Rule { rule, dry_run, unseen } => rule_in_words(rule, *dry_run, *unseen),
         AccessReply::Blocking { numbers } => numbers_in_words(numbers),
+        AccessReply::Code { code: Some(code) } => format!(
+            "{code}\nIt is shown this once, and replaces the one before. Print it, and keep it where nobody\n\
+             need sign in for it.\n"
+        ),
+        AccessReply::Code { code: None } => "Nothing was changed (--dry-run).\n".to_owned(),
+        AccessReply::Recovered { rules } if rules.is_empty() => {
+            "No rule enforced anything. The code is used up.\n".to_owned()
+        }
+        AccessReply::Recovered { rules } => {
+            format!("These rules only watch now: {}. The code is used up.\n", rules.join(", "))
+        }
         AccessReply::Replay { refused, passed, .. } if refused.is_empty() => {
             format!("Nobody would have been refused; {passed} sign-ins would have passed.\n")
         }
