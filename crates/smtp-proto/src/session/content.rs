@@ -80,7 +80,6 @@ impl Session {
         if let Some(reply) = no_recipients(&client, &transaction) {
             return self.skip_chunk(State::Transaction(client, transaction), bdat, reply);
         }
-        self.holds_content = true;
         let collector = Collector::new(self.content_rules(&transaction));
         self.next_chunk(Chunks { client, transaction, collector }, bdat)
     }
@@ -91,6 +90,7 @@ impl Session {
         if bdat.size_bytes.saturating_add(so_far) > self.most_octets() {
             return self.close(Reply::content_too_large());
         }
+        self.holds_content = true;
         self.state = State::Chunk(Chunk { chunks, announced: bdat, left: bdat.size_bytes });
         Effects::new()
     }

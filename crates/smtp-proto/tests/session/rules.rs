@@ -374,6 +374,11 @@ fn bdat_that_cannot_be_kept_in_step_closes() {
     ] {
         check(&format!("{HELO}\nc: {line}\\r\\n\nS: {reply}\nE: close"));
     }
+    // Content is discarded where any was begun, and nowhere else.
+    let too_large = "c: BDAT 99999999\\r\\n\nS: 552 5.3.4 Message too large";
+    check(&format!("{RCPT}\n{too_large}\nE: close"));
+    let begun = format!("{RCPT}\nC: BDAT 1\nc: x\nS: 250 2.0.0 1 octets received");
+    check(&format!("{begun}\n{too_large}\nE: discard\nE: close"));
 }
 
 #[test]
