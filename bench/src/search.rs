@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use clap::Args;
-use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
+use hikyaku_imap_server::{Bounds, Memory, Mode, Packer, Services, Start, Versions, serve};
 use hikyaku_mailstore::pack;
 use hikyaku_mailstore::search::{Indexer, Step};
 use hikyaku_net::{Ending, Limits, Listener, Shutdown};
@@ -87,6 +87,7 @@ fn listen(mail: &TestStore, search: Indexer, ending: Ending) -> anyhow::Result<S
             clock: Arc::clone(&mail.clock) as _,
             random: Arc::new(SeededRandom::new(8)),
             versions: Arc::new(Versions::new(Bounds::default())),
+            memory: Arc::new(Memory::new(512 << 20, 50 << 20)),
             packer,
         };
         let mode = Mode { plain_sign_in_without_tls: true, ..Mode::new(Start::Clear, None) };

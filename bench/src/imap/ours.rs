@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hikyaku_directory::PasswordHash;
 use hikyaku_imap_server::{
-    Bounds, Mode, Packer, Services, Start, Versions, pack_mailbox, serve as serve_imap,
+    Bounds, Memory, Mode, Packer, Services, Start, Versions, pack_mailbox, serve as serve_imap,
 };
 use hikyaku_mailstore::search::{Indexer, Step};
 use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
@@ -230,6 +230,7 @@ async fn services(store: &TestStore) -> Services {
         random: Arc::new(SystemRandom),
         search: Indexer::new(Arc::clone(&store.store), Arc::clone(&store.content)),
         versions: Arc::new(Versions::new(Bounds::default())),
+        memory: Arc::new(Memory::new(512 << 20, 50 << 20)),
         packer,
     }
 }

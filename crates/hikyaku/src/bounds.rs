@@ -19,10 +19,12 @@ pub(crate) struct Bounds {
     pub(crate) shared: Shared,
 }
 
-/// What [`ImapMode`] has of them.
+/// What [`ImapMode`] has of them, and what its sessions share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ImapBounds {
     pub(crate) message_bytes: u64,
+    /// Of all sessions, for messages.
+    pub(crate) memory_bytes: u64,
     pub(crate) silence: Duration,
     pub(crate) silence_before_sign_in: Duration,
     pub(crate) errors: u32,
@@ -32,7 +34,7 @@ impl Default for ImapBounds {
     fn default() -> Self {
         let ImapMode { message_bytes, silence, silence_before_sign_in, errors, .. } =
             ImapMode::new(Start::Clear, None);
-        Self { message_bytes, silence, silence_before_sign_in, errors }
+        Self { message_bytes, memory_bytes: 512 << 20, silence, silence_before_sign_in, errors }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use hikyaku_directory::Directory;
-use hikyaku_imap_server::{Mode as ImapMode, Start};
+use hikyaku_imap_server::{Memory, Mode as ImapMode, Start};
 use hikyaku_net::{Listener, Shutdown, TlsAcceptor};
 use hikyaku_sender_auth::dns::{Network as DnsNetwork, Resolver};
 use hikyaku_sign_in::{Atlas, Gate};
@@ -138,7 +138,9 @@ impl Listeners {
             usize::try_from(manner.bounds.smtp.size_bytes)?,
             judge(wanted, manner)?,
         );
-        let imap = installation.imap(Arc::clone(directory), Arc::clone(&gate));
+        let largest = manner.bounds.imap.message_bytes.max(manner.bounds.smtp.size_bytes);
+        let memory = Memory::new(manner.bounds.imap.memory_bytes, largest);
+        let imap = installation.imap(Arc::clone(directory), Arc::clone(&gate), memory);
         let mut listeners = Self {
             addresses,
             shutdown: Shutdown::new(),
@@ -163,7 +165,7 @@ impl Listeners {
                     let start = if door == Door::Imaps { Start::Tls } else { Start::Clear };
                     let mut mode = ImapMode::new(start, manner.tls.clone());
                     mode.plain_sign_in_without_tls = manner.plain_sign_in_without_tls;
-                    let ImapBounds { message_bytes, silence, silence_before_sign_in, errors } =
+                    let ImapBounds { message_bytes, silence, silence_before_sign_in, errors, .. } =
                         manner.bounds.imap;
                     mode = ImapMode { message_bytes, silence, silence_before_sign_in, errors, ..mode };
                     let services = imap.clone();

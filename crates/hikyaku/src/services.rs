@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hikyaku_directory::{BlockBounds, BreachedPasswords, CacheSizes, Directory, Passwords};
-use hikyaku_imap_server::{Bounds, Packer, Versions};
+use hikyaku_imap_server::{Bounds, Memory, Packer, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
@@ -169,9 +169,14 @@ impl Installation {
         Administration::new(Arc::clone(&self.store), Arc::clone(&self.ids), Arc::new(SystemClock))
     }
 
-    /// What IMAP sessions work with.
+    /// What IMAP sessions work with; `memory` is for their messages.
     /// Must be called inside the runtime: it starts the packing of mailboxes.
-    pub(crate) fn imap(&self, directory: Arc<Directory>, gate: Arc<Gate>) -> hikyaku_imap_server::Services {
+    pub(crate) fn imap(
+        &self,
+        directory: Arc<Directory>,
+        gate: Arc<Gate>,
+        memory: Memory,
+    ) -> hikyaku_imap_server::Services {
         let (packer, packing) =
             Packer::new(Arc::clone(&self.store), Arc::clone(&self.content), hikyaku_mailstore::pack::MOST);
         tokio::spawn(packing);
@@ -186,6 +191,7 @@ impl Installation {
             random: Arc::new(SystemRandom),
             versions: Arc::new(Versions::new(Bounds::default())),
             packer,
+            memory: Arc::new(memory),
         }
     }
 }

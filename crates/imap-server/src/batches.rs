@@ -3,6 +3,9 @@
 //! Invariants:
 //! - what is held for a session is bounded: two batches, each of which has one message or
 //!   no more than [`MOST_BYTES`];
+//! - there is memory for a batch before it is read (`memory.rs`), and as long as its last
+//!   message is being told. Who waits for it holds none; where there is little, nothing is
+//!   read ahead;
 //! - no snapshot of the store is held while an answer is written;
 //! - one message that cannot be read hides no other: where a batch cannot be read, each of its
 //!   messages is read alone.
@@ -17,6 +20,7 @@ use hikyaku_types::{EmailId, ThreadId, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::facts::{Message, assemble, content, work};
+use crate::memory::Room;
 use crate::session::{Failure, Session};
 
 /// Most messages of a batch.
@@ -39,26 +43,33 @@ pub(crate) enum Depth {
     Structure,
 }
 
+/// A batch that was read. `None`: it must be read alone.
+type Batch = VecDeque<(EmailId, Option<Read>)>;
+
 /// Reads some messages, in their order.
 pub(crate) struct Batches {
     depth: Depth,
+    /// How often each is in memory while it is told.
+    copies: u64,
     /// With their sizes.
     left: VecDeque<(EmailId, u64)>,
-    now: VecDeque<(EmailId, Option<Read>)>,
-    /// At most one batch, of these emails; dropped, it ends.
-    ahead: JoinSet<Vec<(EmailId, Option<Read>)>>,
+    now: Batch,
+    /// Of what is told now.
+    room: Option<Room>,
+    /// At most one batch, with its memory; dropped, it ends.
+    ahead: JoinSet<(Room, Batch)>,
 }
 
 impl Batches {
-    pub(crate) fn new<'e>(entries: impl IntoIterator<Item = &'e Entry>, depth: Depth) -> Self {
+    pub(crate) fn new<'e>(entries: impl IntoIterator<Item = &'e Entry>, depth: Depth, copies: u64) -> Self {
         let left = entries.into_iter().map(|entry| (entry.email, entry.size)).collect();
-        Self { depth, left, now: VecDeque::new(), ahead: JoinSet::new() }
+        Self { depth, copies, left, now: Batch::new(), room: None, ahead: JoinSet::new() }
     }
 
     /// The next of the messages, which is this one.
     pub(crate) async fn next(&mut self, session: &Session<'_>, id: EmailId) -> Read {
         if self.now.is_empty() {
-            self.now = self.batch(session).await?.into();
+            self.go_on(session).await?;
         }
         match self.now.pop_front() {
             Some((next, Some(read))) if next == id => read,
@@ -66,36 +77,60 @@ impl Batches {
         }
     }
 
-    async fn batch(&mut self, session: &Session<'_>) -> Result<Vec<(EmailId, Option<Read>)>, Failure> {
-        let batch = match self.ahead.join_next().await {
-            // What a batch that ended early had is read singly.
-            Some(read) => read.unwrap_or_default(),
+    /// What was told is sent: the next batch takes its place.
+    async fn go_on(&mut self, session: &Session<'_>) -> Result<(), Failure> {
+        self.room = None;
+        let (room, batch) = match self.ahead.join_next().await {
+            Some(read) => read.map_err(|_| StatusResponse::unavailable())?,
             None => {
-                let ids = self.take();
-                self.read(session, ids)?.await
+                let (room, ids) = self.wait_for_room(session).await?;
+                (room, self.read(session, ids)?.await)
             }
         };
-        let ids = self.take();
-        if !ids.is_empty() {
-            let read = self.read(session, ids)?;
-            self.ahead.spawn(read);
-            // So that it begins before this session goes on.
-            tokio::task::yield_now().await;
-        }
-        Ok(batch)
+        (self.now, self.room) = (batch, Some(room));
+        self.read_ahead(session).await
     }
 
-    /// The emails of the next batch.
-    fn take(&mut self) -> Vec<EmailId> {
-        let mut bytes = 0u64;
-        let mut count = 0;
-        for (_, size) in self.left.iter().take(MOST) {
-            bytes = bytes.saturating_add(*size);
-            if count > 0 && bytes > MOST_BYTES {
+    /// The next batch, or one message where there is no memory for more.
+    async fn wait_for_room(&mut self, session: &Session<'_>) -> Result<(Room, Vec<EmailId>), Failure> {
+        let mut room = session.services.memory.room(session.account()?.home);
+        let (count, bytes) = self.next_batch(MOST);
+        if room.try_grow(bytes).is_ok() {
+            return Ok((room, self.take(count)));
+        }
+        let (count, bytes) = self.next_batch(1);
+        Ok((session.room(bytes).await?, self.take(count)))
+    }
+
+    async fn read_ahead(&mut self, session: &Session<'_>) -> Result<(), Failure> {
+        let (count, bytes) = self.next_batch(MOST);
+        let mut room = session.services.memory.room(session.account()?.home);
+        if count == 0 || room.try_grow(bytes).is_err() {
+            return Ok(());
+        }
+        let ids = self.take(count);
+        let read = self.read(session, ids)?;
+        self.ahead.spawn(async move { (room, read.await) });
+        // So that it begins before this session goes on.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// How many messages the next batch has, at most so many, and the memory for them.
+    fn next_batch(&self, most: usize) -> (usize, u64) {
+        let (mut count, mut bytes) = (0, 0u64);
+        for (_, size) in self.left.iter().take(most) {
+            let more = bytes.saturating_add(*size);
+            if count > 0 && more > MOST_BYTES {
                 break;
             }
-            count += 1;
+            (count, bytes) = (count + 1, more);
         }
+        (count, bytes.saturating_mul(self.copies))
+    }
+
+    /// So many of the emails that are left.
+    fn take(&mut self, count: usize) -> Vec<EmailId> {
         self.left.drain(..count).map(|(id, _)| id).collect()
     }
 
@@ -103,32 +138,31 @@ impl Batches {
         &self,
         session: &Session<'_>,
         ids: Vec<EmailId>,
-    ) -> Result<impl Future<Output = Vec<(EmailId, Option<Read>)>> + Send + 'static, Failure> {
+    ) -> Result<impl Future<Output = Batch> + Send + 'static, Failure> {
         let services = session.services;
         let (store, content) = (Arc::clone(&services.store), Arc::clone(&services.content));
         Ok(read(store, content, session.scope()?, ids, self.depth))
     }
 }
 
-/// `None`: it must be read alone.
 async fn read(
     store: Arc<Store>,
     content: Arc<Content>,
     scope: AccountScope,
     ids: Vec<EmailId>,
     depth: Depth,
-) -> Vec<(EmailId, Option<Read>)> {
+) -> Batch {
     let wanted = ids.clone();
     let found = store.read(scope, "imap.batch", move |tx| email::emails(tx, &wanted)).await;
     let Ok(found) = found else { return ids.into_iter().map(|id| (id, None)).collect() };
     let mut found = found.into_iter().peekable();
-    let mut batch = Vec::with_capacity(ids.len());
+    let mut batch = Batch::with_capacity(ids.len());
     for id in ids {
         let message = match found.next_if(|email| email.id == id) {
             Some(email) => message(&content, email, depth).await,
             None => Err(StatusResponse::expunge_issued().into()),
         };
-        batch.push((id, Some(message)));
+        batch.push_back((id, Some(message)));
     }
     batch
 }
@@ -174,9 +208,10 @@ mod tests {
             (&[u64::MAX, u64::MAX], &[1, 1, 0]),
         ];
         for (sizes, counts) in table {
-            let mut batches = Batches::new([], Depth::Bytes);
+            let mut batches = Batches::new([], Depth::Bytes, 2);
             batches.left = sizes.iter().enumerate().map(|(at, size)| (id(at), *size)).collect();
-            let taken: Vec<Vec<EmailId>> = counts.iter().map(|_| batches.take()).collect();
+            let mut take = || batches.take(batches.next_batch(MOST).0);
+            let taken: Vec<Vec<EmailId>> = counts.iter().map(|_| take()).collect();
             assert!(taken.iter().map(Vec::len).eq(counts.iter().copied()), "{sizes:?}");
             assert!(taken.into_iter().flatten().eq((0..sizes.len()).map(id)), "in their order");
         }

@@ -125,7 +125,10 @@ impl Message {
     ) -> Result<Option<Vec<u8>>, UnknownEncoding> {
         let path: Vec<u32> = part.iter().map(|number| number.get()).collect();
         match binary(&self.content, self.structure(), &path, self.content.len()) {
-            Ok(decoded) => Ok(Some(partial.map_or(decoded.clone(), |partial| partial.of(&decoded).to_vec()))),
+            Ok(decoded) => Ok(Some(match partial {
+                Some(partial) => partial.of(&decoded).to_vec(),
+                None => decoded,
+            })),
             Err(BinaryError::NoSuchPart) => Ok(None),
             Err(BinaryError::UnknownEncoding) => Err(UnknownEncoding),
         }

@@ -14,7 +14,8 @@
 //! - EXPUNGE is told only when the command's row in the table allows it;
 //! - a change is committed before it is told, to its own session and to others;
 //! - each closure on the store is bounded: long work is done in steps, between which other
-//!   accounts have their turn.
+//!   accounts have their turn;
+//! - the messages that sessions hold are bounded over all of them ([`Memory`]).
 //!
 //! Known weakness: `\Recent` is never set.
 //!
@@ -26,6 +27,7 @@ mod facts;
 mod history;
 mod mailboxes;
 mod matching;
+mod memory;
 mod narrow;
 mod packs;
 mod selected;
@@ -45,6 +47,7 @@ use hikyaku_sign_in::Gate;
 use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Random, RisingIds};
 
+pub use crate::memory::Memory;
 pub use crate::packs::{Packer, pack_mailbox};
 pub use crate::versions::{Bounds, Versions};
 
@@ -71,6 +74,8 @@ pub struct Services {
     pub versions: Arc<Versions>,
     /// Makes packs of what was listed without them.
     pub packer: Packer,
+    /// What messages may take of the memory.
+    pub memory: Arc<Memory>,
 }
 
 /// When TLS begins on a listener.
@@ -98,8 +103,11 @@ pub struct Mode {
     pub silence: Duration,
     /// How long a client may be silent before it signs in, and a TLS handshake may take.
     pub silence_before_sign_in: Duration,
-    /// How long a client may take nothing of an answer.
+    /// How long a client may take nothing of an answer, or send nothing of an APPEND that it
+    /// has begun: both hold memory.
     pub stalled: Duration,
+    /// How long a command waits for memory before it is refused.
+    pub memory_wait: Duration,
     /// Commands that were mistakes before the connection is closed.
     pub errors: u32,
 }
@@ -115,6 +123,7 @@ impl Mode {
             silence: Duration::from_secs(31 * 60),
             silence_before_sign_in: Duration::from_secs(60),
             stalled: Duration::from_secs(120),
+            memory_wait: Duration::from_secs(20),
             errors: 50,
         }
     }

@@ -112,6 +112,8 @@ async fn satisfies(
     if let Some(verdict) = test.judge(&facts) {
         return Ok(verdict);
     }
+    // As it was read, and its texts as they are compared.
+    let room = session.room(entry.size.saturating_mul(3)).await?;
     let read = match ahead {
         Some(email) => assembled(session, &email).await.map(|content| (email, content)),
         None => content(session, id).await,
@@ -121,6 +123,7 @@ async fn satisfies(
             facts.arrival = Some((email.received_at, email.thread));
             let test = Arc::clone(test);
             let judge = move || {
+                let _room = room;
                 facts.message = Some(Message::new(content));
                 test.judge(&facts).unwrap_or(false)
             };

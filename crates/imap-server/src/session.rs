@@ -17,6 +17,7 @@ use hikyaku_types::Actor;
 
 use crate::cmd::enable::Enabled;
 use crate::mailboxes::normal;
+use crate::memory::{NoRoom, Room};
 use crate::selected::Selected;
 use crate::wire::Wire;
 use crate::{Mode, Services};
@@ -42,6 +43,8 @@ const SERVED: &[Capability] = &[
 pub(crate) enum Failure {
     /// This is the answer.
     Answer(StatusResponse),
+    /// There was no memory for a message: the command ends, as the next one would wait, too.
+    NoRoom,
     /// The connection is gone.
     Gone(io::Error),
 }
@@ -51,6 +54,12 @@ pub(crate) type Outcome = Result<StatusResponse, Failure>;
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Gone(error)
+    }
+}
+
+impl From<NoRoom> for Failure {
+    fn from(_: NoRoom) -> Self {
+        Self::NoRoom
     }
 }
 
@@ -203,6 +212,13 @@ impl Session<'_> {
         }
         StatusResponse::highest_modseq(modseq).untagged(&mut self.wire.out);
         answer
+    }
+
+    /// Memory for so many bytes of messages, as soon as there is some.
+    pub(crate) async fn room(&self, bytes: u64) -> Result<Room, Failure> {
+        let mut room = self.services.memory.room(self.account()?.home);
+        room.grow(bytes, self.mode.memory_wait).await?;
+        Ok(room)
     }
 
     pub(crate) fn scope(&self) -> Result<AccountScope, Failure> {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::cmd;
 use crate::cmd::enable::Enabled;
 use crate::cmd::scram;
+use crate::memory::Room;
 use crate::selected::sync;
 use crate::session::{Failure, Outcome, Session};
 use crate::wire::Wire;
@@ -46,8 +47,9 @@ enum Pending {
 /// An event of the framer, without its borrows.
 enum Step {
     Continue,
-    /// APPEND announces a message. An error is the answer; the message is not taken.
-    Announced(Result<(), StatusResponse>, bool),
+    /// APPEND announces a message of so many bytes. An error is the answer; the message is
+    /// not taken.
+    Announced(Result<u64, StatusResponse>, bool),
     Command(Result<Request, RequestError>),
     Line(Vec<u8>),
     Refused(Option<Tag>, Refusal),
@@ -90,8 +92,9 @@ struct Shell<'s> {
     peer: IpAddr,
     number: u64,
     pending: Pending,
-    /// Messages of the APPEND that is coming in.
+    /// Messages of the APPEND that is coming in, and the memory for them.
     messages: Vec<Vec<u8>>,
+    room: Option<Room>,
     /// The answer to an APPEND whose message was not taken.
     refusal: Option<StatusResponse>,
     errors: u32,
@@ -121,6 +124,7 @@ pub(crate) async fn run(connection: Connection, mode: &Mode, services: &Services
         number,
         pending: Pending::Command,
         messages: Vec::new(),
+        room: None,
         refusal: None,
         errors: 0,
     };
@@ -238,10 +242,7 @@ impl Shell<'_> {
                 let fits = held.saturating_add(announced.size_bytes) <= self.session.mode.message_bytes;
                 let taken = match head {
                     Ok(_) if self.messages.len() >= MOST_MESSAGES => Err(StatusResponse::limit()),
-                    Ok(Request { command: Command::Append(_), .. }) if fits => {
-                        self.messages.push(Vec::new());
-                        Ok(())
-                    }
+                    Ok(Request { command: Command::Append(_), .. }) if fits => Ok(announced.size_bytes),
                     Ok(_) => Err(StatusResponse::too_big()),
                     Err(error) => Err(StatusResponse::bad(&error.reason)),
                 };
@@ -259,7 +260,12 @@ impl Shell<'_> {
     async fn other(&mut self, step: Step, framer: &mut Framer) -> Result<(), Finish> {
         match step {
             Step::Continue => self.go_on().await,
-            Step::Announced(Ok(()), synchronising) => {
+            Step::Announced(Ok(size_bytes), synchronising) => {
+                if !self.make_room(size_bytes).await {
+                    framer.refuse_message();
+                    self.refusal = Some(StatusResponse::busy());
+                    return Ok(());
+                }
                 framer.take_message();
                 if synchronising { self.go_on().await } else { Ok(()) }
             }
@@ -271,12 +277,33 @@ impl Shell<'_> {
             Step::Line(line) => self.line(&line, framer).await,
             Step::Refused(tag, refusal) => {
                 let answer = self.refusal.take().unwrap_or_else(|| StatusResponse::refused(refusal));
-                self.messages.clear();
+                self.forget_messages();
                 self.mistake(tag.as_ref(), &answer)
             }
             Step::Close => self.bye(&StatusResponse::bye_too_much()),
             Step::Command(_) | Step::Nothing => Ok(()),
         }
+    }
+
+    /// Waits for memory for a message of APPEND: as it comes, and as it will be stored.
+    async fn make_room(&mut self, size_bytes: u64) -> bool {
+        let Some(account) = &self.session.account else { return false };
+        let (memory, wait) = (&self.session.services.memory, self.session.mode.memory_wait);
+        let room = self.room.get_or_insert_with(|| memory.room(account.home));
+        let has_room = tokio::select! {
+            biased;
+            grown = room.grow(size_bytes.saturating_mul(2), wait) => grown.is_ok(),
+            () = self.ending.begun() => false,
+        };
+        if has_room {
+            self.messages.push(Vec::with_capacity(usize::try_from(size_bytes).unwrap_or_default()));
+        }
+        has_room
+    }
+
+    fn forget_messages(&mut self) {
+        self.messages = Vec::new();
+        self.room = None;
     }
 
     async fn go_on(&mut self) -> Result<(), Finish> {
@@ -293,7 +320,7 @@ impl Shell<'_> {
         let Request { tag, row, command } = match request {
             Ok(request) => request,
             Err(error) => {
-                self.messages.clear();
+                self.forget_messages();
                 self.mistake(error.tag.as_ref(), &StatusResponse::bad(&error.reason))?;
                 return Ok(Then::GoOn);
             }
@@ -357,6 +384,7 @@ impl Shell<'_> {
             }
             command => {
                 let messages = std::mem::take(&mut self.messages);
+                let _room = self.room.take();
                 let outcome = cmd::run(&mut self.session, &tag, row, command, messages).await;
                 if !matches!(outcome, Err(Failure::Gone(_))) {
                     self.sync(row.expunge).await?;
@@ -459,6 +487,7 @@ impl Shell<'_> {
                 self.session.with_modseq(answer).tagged(&mut self.session.wire.out, tag);
                 Ok(())
             }
+            Err(Failure::NoRoom) => self.answer(tag, Ok(StatusResponse::busy())),
             Err(Failure::Gone(error)) => Err(Finish::Lost(error)),
         }
     }
@@ -488,7 +517,7 @@ impl Shell<'_> {
             // RFC 2180 section 3.3: numbers that mean nothing any more cannot be explained.
             Ok(false) => self.bye(&StatusResponse::bye_mailbox_deleted()).map(|()| false),
             // It is told after a later command, or when IDLE looks again.
-            Err(Failure::Answer(_)) => Ok(false),
+            Err(Failure::Answer(_) | Failure::NoRoom) => Ok(false),
             Err(Failure::Gone(error)) => Err(Finish::Lost(error)),
         }
     }
@@ -497,6 +526,7 @@ impl Shell<'_> {
     /// or for the end of the process.
     async fn wait(&mut self) -> Result<Vec<u8>, Finish> {
         let silence = match self.session.account {
+            Some(_) if self.room.is_some() => self.session.mode.stalled,
             Some(_) => self.session.mode.silence,
             None => self.session.mode.silence_before_sign_in,
         };

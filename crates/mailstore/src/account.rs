@@ -6,6 +6,7 @@ use hikyaku_types::Timestamp;
 use crate::import;
 use crate::mailbox::{self, MailboxError, MailboxId, Role};
 use crate::search;
+use crate::subscription;
 use crate::usage::{Quota, Room};
 
 /// The mailboxes that every account has from the start. INBOX first: its id is 1.
@@ -99,7 +100,7 @@ pub fn tenant_usage(tx: &mut TenantTx<'_>) -> Result<(u64, u64), StoreError> {
 }
 
 /// One step of removing an account's mail for good: its search index, messages, mailboxes,
-/// threads, and last its root. True when nothing of it is left. Safe to repeat.
+/// threads, subscriptions, and last its root. True when nothing of it is left. Safe to repeat.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -113,7 +114,7 @@ pub fn remove(tx: &mut AccountTx<'_>, now: Timestamp) -> Result<bool, StoreError
         mailbox::empty(tx, MailboxId::from_i64(id), now)?;
         return Ok(false);
     }
-    if tx.execute(FORGET_THREADS, &[])? > 0 || import::forget(tx)? {
+    if tx.execute(FORGET_THREADS, &[])? > 0 || import::forget(tx)? || subscription::forget(tx)? {
         return Ok(false);
     }
     tx.execute(REMOVE_ROOT, &[])?;

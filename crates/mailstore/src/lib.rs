@@ -33,6 +33,7 @@ pub mod pack;
 mod prelude;
 mod schema;
 pub mod search;
+pub mod subscription;
 mod thread;
 mod usage;
 

@@ -11,7 +11,7 @@
 use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
-use crate::{entry, pack, search};
+use crate::{entry, pack, search, subscription};
 
 /// A mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -287,6 +287,9 @@ pub fn create(tx: &mut AccountTx<'_>, path: &MailboxPath, role: Role) -> Result<
     next_modseq(tx)?.ok_or(MailboxError::NoAccount)?;
     let (parent, last) = free_place(tx, path)?;
     let id = insert(tx, parent, last, role, false)?;
+    if subscription::mailbox_comes(tx, path)? {
+        subscribe(tx, id, true)?;
+    }
     mailbox(tx, id)?.ok_or(MailboxError::NotFound)
 }
 
@@ -406,7 +409,8 @@ pub(crate) fn insert(
     Ok(id)
 }
 
-/// Gives a mailbox another place; mailboxes below it come along, missing ones above are made.
+/// Gives a mailbox another place; mailboxes below it come along, as do subscriptions; missing ones
+/// above are made.
 ///
 /// # Errors
 /// [`MailboxError::Exists`], [`MailboxError::Cannot`] (INBOX, or into itself) among others.
@@ -415,14 +419,31 @@ pub fn rename(tx: &mut AccountTx<'_>, id: MailboxId, to: &MailboxPath) -> Result
         return Err(MailboxError::Cannot);
     }
     let modseq = next_modseq(tx)?.ok_or(MailboxError::NoAccount)?;
-    mailbox(tx, id)?.ok_or(MailboxError::NotFound)?;
+    let before = mailbox(tx, id)?.ok_or(MailboxError::NotFound)?;
+    let from = path_of(tx, &before)?;
     let (parent, last) = free_place(tx, to)?;
     if is_below(tx, parent, id)? {
         return Err(MailboxError::Cannot);
     }
     tx.execute(PLACE, &[id.into(), parent.into(), last.into(), modseq.into()])?;
+    let was_subscribed = from.map_or(Ok(false), |from| subscription::mailbox_comes(tx, &from))?;
+    if subscription::mailbox_comes(tx, to)? || was_subscribed {
+        subscribe(tx, id, true)?;
+    }
     tx.announce(modseq);
     Ok(())
+}
+
+/// The full name of a mailbox. `None` if it is no path, which only damage can bring.
+fn path_of(tx: &mut AccountTx<'_>, of: &Mailbox) -> Result<Option<MailboxPath>, StoreError> {
+    let (mut levels, mut parent) = (vec![of.name.clone()], of.parent);
+    while parent != MailboxId::ROOT && levels.len() <= MailboxPath::MOST_LEVELS {
+        let Some(above) = mailbox(tx, parent)? else { return Ok(None) };
+        levels.push(above.name);
+        parent = above.parent;
+    }
+    levels.reverse();
+    Ok(MailboxPath::new(levels).ok())
 }
 
 /// Is `id` `ancestor`, or somewhere below it?
@@ -440,7 +461,8 @@ fn is_below(tx: &mut AccountTx<'_>, id: MailboxId, ancestor: MailboxId) -> Resul
     Ok(true)
 }
 
-/// Subscribes or unsubscribes. False if there is no such mailbox.
+/// Subscribes a mailbox or unsubscribes it; its name may be subscribed besides (see
+/// [`subscription`]). False if there is no such mailbox.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -448,7 +470,7 @@ pub fn subscribe(tx: &mut AccountTx<'_>, id: MailboxId, yes: bool) -> Result<boo
     Ok(tx.execute(SUBSCRIBE, &[id.into(), yes.into()])? == 1)
 }
 
-/// Hides a mailbox. What is in it goes by [`purge`], in steps.
+/// Hides a mailbox; its name stays subscribed. What is in it goes by [`purge`], in steps.
 ///
 /// # Errors
 /// [`MailboxError::Cannot`] for INBOX, [`MailboxError::HasChildren`] among others.
@@ -457,9 +479,14 @@ pub fn delete(tx: &mut AccountTx<'_>, id: MailboxId) -> Result<(), MailboxError>
         return Err(MailboxError::Cannot);
     }
     let modseq = next_modseq(tx)?.ok_or(MailboxError::NoAccount)?;
-    mailbox(tx, id)?.ok_or(MailboxError::NotFound)?;
+    let before = mailbox(tx, id)?.ok_or(MailboxError::NotFound)?;
     if tx.row(HAS_CHILDREN, &[id.into()], |_| Ok(()))?.is_some() {
         return Err(MailboxError::HasChildren);
+    }
+    if before.subscribed
+        && let Some(path) = path_of(tx, &before)?
+    {
+        subscription::mailbox_goes(tx, &path)?;
     }
     let name = id.0.to_string();
     tx.execute(PLACE, &[id.into(), MailboxId::HIDDEN.into(), (&name).into(), modseq.into()])?;

@@ -159,5 +159,18 @@ pub const SCHEMA: Component = Component {
             postgres: "ALTER TABLE pack_bytes ALTER COLUMN bytes SET STORAGE EXTERNAL",
             tables: &[("pack", By::Account), ("pack_bytes", By::Account)],
         },
+        Migration {
+            number: 5,
+            name: "subscribed names without a mailbox",
+            sql: "
+            CREATE TABLE subscription (
+                account {int} NOT NULL,
+                name {key} NOT NULL,
+                PRIMARY KEY (account, name)
+            ) {clustered};
+        ",
+            postgres: "",
+            tables: &[("subscription", By::Account)],
+        },
     ],
 };

@@ -9,7 +9,7 @@ use hikyaku_mailstore::email::{AppendError, AppendedEmail};
 use hikyaku_mailstore::entry::{Copied, Point};
 use hikyaku_mailstore::{
     Change, CopyError, Entry, Flags, Keywords, Mailbox, MailboxError, MailboxId, MailboxPath, Outcome, Quota,
-    QuotaError, Role, Target, Threading, account, append, email, entry, mailbox,
+    QuotaError, Role, Target, Threading, account, append, email, entry, mailbox, subscription,
 };
 use hikyaku_store::{AccountHome, Sql, StoreError};
 use hikyaku_testkit::{Rng, SHARD, TestStore, both_engines};
@@ -38,6 +38,8 @@ both_engines! {
     a_deleted_mailbox_is_gone_at_once
     uidvalidity_is_never_given_again
     subscriptions
+    names_stay_subscribed_without_their_mailboxes
+    subscribed_names_are_bounded
     the_root_and_what_is_deleted_are_no_mailboxes
     changes_are_found_since_a_modseq
     the_newest_entries_are_found_by_their_modseq
@@ -569,6 +571,80 @@ fn subscriptions(mail: TestStore) {
     assert!(!subscribe(MailboxId::from_i64(99), true));
     delete(&mail, shop).unwrap();
     assert!(!subscribe(shop, true));
+    assert_eq!(subscribed_names(&mail), Vec::<String>::new());
+}
+
+/// The names that are subscribed besides those of mailboxes, read one by one.
+fn subscribed_names(mail: &TestStore) -> Vec<String> {
+    let mut names: Vec<MailboxPath> = Vec::new();
+    loop {
+        let after = names.last().cloned();
+        let step = mail.read_as(home(), move |tx| subscription::names(tx, after.as_ref(), 1)).unwrap();
+        if step.is_empty() {
+            return names.iter().map(|name| name.levels().join("/")).collect();
+        }
+        names.extend(step);
+    }
+}
+
+fn names_stay_subscribed_without_their_mailboxes(mail: TestStore) {
+    with_mail(&mail, 1);
+    let subscribe = |name: &str, yes| {
+        let path = path(name);
+        mail.write_as(home(), move |tx| subscription::subscribe(tx, &path, yes))
+    };
+    let is_subscribed = |id| row(&mail, id).subscribed;
+    // Before there is a mailbox, and what is not one: INBOX.
+    subscribe("Shop/2026", true).unwrap();
+    subscribe("Later", true).unwrap();
+    subscribe("inbox", true).unwrap();
+    assert_eq!(subscribed_names(&mail), ["Later", "Shop/2026"]);
+    // When there is one, and when it is gone.
+    let year = create(&mail, "Shop/2026").unwrap().id;
+    assert!(is_subscribed(year));
+    assert_eq!(subscribed_names(&mail), ["Later"]);
+    delete(&mail, year).unwrap();
+    assert_eq!(subscribed_names(&mail), ["Later", "Shop/2026"]);
+    subscribe("Shop/2026", false).unwrap();
+    subscribe("Shop/2026", false).unwrap();
+    assert_eq!(subscribed_names(&mail), ["Later"]);
+    // A name of a level that was made on the way belongs to both; RENAME takes both along.
+    let below = create(&mail, "Later/below").unwrap().id;
+    let later = row(&mail, below).parent;
+    assert!(!is_subscribed(later));
+    subscribe("Mine", true).unwrap();
+    rename(&mail, later, "Mine").unwrap();
+    assert!(is_subscribed(later) && !is_subscribed(below));
+    assert_eq!(subscribed_names(&mail), Vec::<String>::new());
+    delete(&mail, below).unwrap();
+    delete(&mail, later).unwrap();
+    assert_eq!(subscribed_names(&mail), ["Mine"]);
+    let again = create(&mail, "Mine").unwrap().id;
+    subscribe("Mine", false).unwrap();
+    assert!(!is_subscribed(again));
+    assert_eq!(subscribed_names(&mail), Vec::<String>::new());
+    no_problems(&mail);
+}
+
+/// Whoever subscribes to anything fills no database.
+fn subscribed_names_are_bounded(mail: TestStore) {
+    with_mail(&mail, 1);
+    // One by one they would be counted as often.
+    const MANY: Sql = Sql::new(
+        "WITH RECURSIVE n (i) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < CAST($1 AS BIGINT) + 499)
+         INSERT INTO subscription (account, name) SELECT 10, 'n' || i FROM n",
+    );
+    for first in (0..subscription::MOST_NAMES).step_by(500) {
+        mail.write::<_, StoreError, _>(move |tx| tx.execute(MANY, &[first.into()])).unwrap();
+    }
+    let subscribe =
+        |name: &'static str| mail.write_as(home(), move |tx| subscription::subscribe(tx, &path(name), true));
+    assert!(matches!(subscribe("one more"), Err(MailboxError::TooMany)));
+    subscribe("n7").unwrap();
+    let made = create(&mail, "one more").unwrap().id;
+    subscribe("one more").unwrap();
+    delete(&mail, made).unwrap();
+    assert!(matches!(subscribe("one more"), Err(MailboxError::TooMany)));
 }
 
 fn the_root_and_what_is_deleted_are_no_mailboxes(mail: TestStore) {
@@ -750,6 +826,7 @@ fn an_account_is_removed_with_all_that_it_has(mail: TestStore) {
     mail.deliver(&content(1, 20_000), &[home(), other]);
     create(&mail, "Projects").unwrap();
     create(&mail, "Projects/2026").unwrap();
+    mail.write_as(home(), |tx| subscription::subscribe(tx, &path("Later"), true)).unwrap();
     copy(&mail, &[1, 2], MailboxId::INBOX, (Quota(None), Quota(None))).unwrap();
     expunge(&mail, INBOX, &[3]);
     let mut steps = 0;
@@ -767,6 +844,7 @@ fn an_account_is_removed_with_all_that_it_has(mail: TestStore) {
         "SELECT COUNT(*) FROM email WHERE account = 10",
         "SELECT COUNT(*) FROM thread WHERE account = 10",
         "SELECT COUNT(*) FROM tombstone WHERE account = 10",
+        "SELECT COUNT(*) FROM subscription WHERE account = 10",
     ] {
         assert_eq!(count(&mail, left), 0, "{left}");
     }

@@ -345,9 +345,10 @@ fn resolver_settings(resolver: Resolver, findings: &mut Findings<'_>) -> Resolve
 }
 
 fn imap_bounds(imap: &Imap) -> ImapBounds {
-    let Imap { message_size, silence, silence_before_sign_in, errors } = imap;
+    let Imap { message_size, memory, silence, silence_before_sign_in, errors } = imap;
     ImapBounds {
         message_bytes: message_size.value.0,
+        memory_bytes: memory.value.0,
         silence: silence.value,
         silence_before_sign_in: silence_before_sign_in.value,
         errors: errors.value,

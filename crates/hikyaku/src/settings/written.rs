@@ -225,8 +225,12 @@ section! {
     struct Imap {
         /// Largest message that APPEND takes.
         message_size: Given<Bytes> = "50 MiB", from "64 KiB" to "1 GiB";
+        /// Memory for messages that are appended, fetched or searched, over all sessions: what
+        /// finds no room waits 20 seconds, and is then refused for now. It is never less than
+        /// six of the largest messages.
+        memory: Given<Bytes> = "512 MiB", from "1 MiB" to "1 TiB";
         /// How long a client may be silent. RFC 9051 section 5.4 asks for 30 minutes at
-        /// least.
+        /// least. In the middle of an APPEND it is two minutes.
         silence: Given<Duration> = "31m", from "30m" to "1d";
         /// The same before it has signed in.
         silence_before_sign_in: Given<Duration> = "1m", from "1s" to "1h";

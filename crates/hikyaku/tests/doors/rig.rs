@@ -23,7 +23,7 @@ use hikyaku_access::block::Block;
 use hikyaku_access::place::Places;
 use hikyaku_access::rule::change::{Begin, OwnAddress};
 use hikyaku_directory::{Action, Entrance, FieldEdit, Kind, Named, Request, RuleMode, Verb};
-use hikyaku_imap_server::{Bounds, Mode as ImapMode, Packer, Start, Versions};
+use hikyaku_imap_server::{Bounds, Memory, Mode as ImapMode, Packer, Start, Versions};
 use hikyaku_mailstore::KeyCleaner;
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Connection, Limits, Listener, Shutdown};
@@ -460,6 +460,7 @@ fn imap_services(
         clock: Arc::clone(&mail.clock) as _,
         random: Arc::new(SeededRandom::new(8)),
         versions: Arc::new(Versions::new(Bounds::default())),
+        memory: Arc::new(Memory::new(64 << 20, 1 << 20)),
         packer,
     };
     (services, packing)

@@ -248,6 +248,8 @@ impl StatusResponse {
         no_such_quota_root = No NonExistent "No such quota root";
         /// Temporary failure: nothing was changed.
         unavailable = No Unavailable "Temporary failure, try again later";
+        /// There is no memory for it at the moment.
+        busy = No Unavailable "Server is busy, try again later";
         /// A failure that we did not foresee.
         server_bug = No ServerBug "Internal error, try again later";
     }

@@ -167,7 +167,7 @@ impl Step {
         let whole = entries.iter().enumerate().filter(|(at, _)| is_whole(*at)).map(|(_, entry)| entry);
         let is_deep = |att: &FetchAtt| wants(att) > Wants::Arrival && needs_structure(att);
         let depth = if fetch.atts.iter().any(is_deep) { Depth::Structure } else { Depth::Bytes };
-        Ok(Self { wants: most, batches: Batches::new(whole, depth), listed })
+        Ok(Self { wants: most, batches: Batches::new(whole, depth, copies(fetch)), listed })
     }
 
     /// What is told of the next of the entries, which is this one.
@@ -186,6 +186,13 @@ impl Step {
         let (arrival, message) = self.batches.next(session, id).await?;
         Ok(Found { arrival: Some(arrival), message: Some(message), ..Found::default() })
     }
+}
+
+/// How often a message is in memory while it is told: as it was read, and as it is printed,
+/// which is up to twice its size for several parts (see [`asks_too_much`]).
+fn copies(fetch: &Fetch) -> u64 {
+    let is_part = |att: &&FetchAtt| wants(att) == Wants::Content;
+    if fetch.atts.iter().filter(is_part).count() > 1 { 3 } else { 2 }
 }
 
 /// How a message was told.

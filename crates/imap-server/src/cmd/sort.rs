@@ -116,6 +116,7 @@ async fn values(session: &Session<'_>, hit: &Hit, criteria: &[SortCriterion]) ->
             })
             .collect());
     }
+    let _room = session.room(hit.size.saturating_mul(2)).await?;
     let (email, content) = content(session, id).await?;
     let envelope = Envelope::parse(Header::of_content(&content));
     Ok(criteria.iter().map(|criterion| value(criterion.key, hit, email.received_at, &envelope)).collect())
@@ -196,6 +197,7 @@ impl Answer<'_> {
 }
 
 async fn threaded(session: &Session<'_>, hit: &Hit) -> Result<Threaded<Uid>, Failure> {
+    let _room = session.room(hit.size.saturating_mul(2)).await?;
     let (email, content) = content(session, hit.email).await?;
     let header = Header::of_content(&content);
     let envelope = Envelope::parse(header);

@@ -6,7 +6,7 @@
 use hikyaku_imap_proto::MailboxName;
 use hikyaku_imap_proto::command::{Create, Rename, SpecialUse};
 use hikyaku_imap_proto::response::StatusResponse;
-use hikyaku_mailstore::{MailboxError, MailboxId, MailboxPath, Role, entry, mailbox};
+use hikyaku_mailstore::{MailboxError, MailboxId, MailboxPath, Role, entry, mailbox, subscription};
 use hikyaku_store::{Scope, StoreError};
 use hikyaku_types::{Actor, Service};
 
@@ -112,17 +112,17 @@ async fn rename_inbox(session: &Session<'_>, to: MailboxPath) -> Result<(), Fail
     }
 }
 
+/// A name may be subscribed that has no mailbox, or none any more (RFC 9051 section 6.3.7).
 pub(super) async fn subscribe(
     session: &mut Session<'_>,
     name: &MailboxName,
     yes: bool,
 ) -> Result<(), Failure> {
-    let id = match mailboxes::find(session, name).await {
-        Ok(mailbox) => mailbox.id,
-        // What is gone is not subscribed either.
+    let path = match path(name) {
+        Ok(path) => path,
+        // What no mailbox can be called is not subscribed either.
         Err(_) if !yes => return Ok(()),
         Err(failure) => return Err(failure),
     };
-    session.write("imap.subscribe", move |tx| mailbox::subscribe(tx, id, yes)).await?;
-    Ok(())
+    session.write("imap.subscribe", move |tx| subscription::subscribe(tx, &path, yes)).await
 }

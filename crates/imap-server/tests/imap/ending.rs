@@ -40,6 +40,8 @@ fn wherever_it_is_a_session_is_told_and_ends(mail: TestStore) {
     for client in [&mut silent, &mut idle, &mut compressed] {
         is_told_and_ended(client);
     }
+    // They are counted until their tasks have ended.
+    server.until_sessions_are(2);
     bobs.ok("NOOP");
     left.ok("LOGIN ann@example.org secret");
     assert_eq!(end_anns(&server), 1);

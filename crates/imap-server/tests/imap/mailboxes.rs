@@ -13,6 +13,7 @@ both_engines! {
     rename_of_inbox_leaves_it_empty
     list_patterns
     subscriptions
+    names_without_mailboxes_are_subscribed
     status_needs_no_select
     select_and_examine
     close_expunges_and_unselect_does_not
@@ -228,10 +229,72 @@ fn subscriptions(mail: TestStore) {
         C: f LIST "" Trash
         S: * LIST (\HasNoChildren \Trash) "/" Trash
         S: f OK …
-        C: g SUBSCRIBE nowhere
-        S: g NO [NONEXISTENT] …
         C: h UNSUBSCRIBE nowhere
         S: h OK …
+        "#,
+    );
+}
+
+/// RFC 9051 section 6.3.7.
+fn names_without_mailboxes_are_subscribed(mail: TestStore) {
+    check(
+        mail,
+        r#"
+        C: a SUBSCRIBE later/below
+        S: a OK SUBSCRIBE completed
+        C: b CREATE gone
+        S: b OK …
+        C: c SUBSCRIBE gone
+        S: c OK …
+        C: d DELETE gone
+        S: d OK …
+        C: e LIST "" (gone* later*)
+        S: e OK …
+        C: f LIST (SUBSCRIBED) "" (gone* later* T*) RETURN (STATUS (MESSAGES))
+        S: * LIST (\HasNoChildren \Subscribed \Trash) "/" Trash
+        S: * STATUS Trash (MESSAGES 0)
+        S: * LIST (\NonExistent \Subscribed) "/" gone
+        S: * LIST (\NonExistent \Subscribed) "/" later/below
+        S: f OK …
+        C: g LIST (SUBSCRIBED SPECIAL-USE) "" (gone* later*)
+        S: g OK …
+        C: h LSUB "" "later*"
+        S: * LSUB (\NonExistent) "/" later/below
+        S: h OK …
+        C: i LSUB "" "%t%"
+        S: * LSUB (\HasNoChildren) "/" Drafts
+        S: * LSUB (\HasNoChildren) "/" Sent
+        S: * LSUB (\Noselect) "/" later
+        S: i OK …
+        C: j LIST (SUBSCRIBED RECURSIVEMATCH) "" l%
+        S: * LIST (\NonExistent) "/" later ("CHILDINFO" ("SUBSCRIBED"))
+        S: j OK …
+        C: k CREATE later/below
+        S: k OK …
+        C: l LIST (SUBSCRIBED) "" later*
+        S: * LIST (\HasNoChildren \Subscribed) "/" later/below
+        S: l OK …
+        C: m LIST "" later* RETURN (SUBSCRIBED)
+        S: * LIST (\HasChildren) "/" later
+        S: * LIST (\HasNoChildren \Subscribed) "/" later/below
+        S: m OK …
+        C: n SUBSCRIBE moved/below
+        S: n OK …
+        C: o RENAME later moved
+        S: o OK …
+        C: p LIST (SUBSCRIBED) "" (later* moved*)
+        S: * LIST (\HasNoChildren \Subscribed) "/" moved/below
+        S: p OK …
+        C: q UNSUBSCRIBE moved/below
+        S: q OK …
+        C: r UNSUBSCRIBE gone
+        S: r OK …
+        C: s LIST (SUBSCRIBED) "" (gone* later* moved*)
+        S: s OK …
+        C: t SUBSCRIBE a//b
+        S: t NO [CANNOT] …
+        C: u UNSUBSCRIBE a//b
+        S: u OK …
         "#,
     );
 }

@@ -18,6 +18,7 @@ mod flags;
 mod hostile;
 mod mailboxes;
 mod many_mailboxes;
+mod memory;
 mod model;
 mod rev2;
 mod rfc3501;

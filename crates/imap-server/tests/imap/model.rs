@@ -5,7 +5,7 @@
 //! hikyaku-imap-server model` repeats it. Most steps are one client's; some are sent by all
 //! before anybody reads, so that sessions also run side by side.
 //!
-//! One client is plain, one uses CONDSTORE, two use QRESYNC: they remember a mailbox when they
+//! One client is plain, one uses CONDSTORE and COMPRESS, two use QRESYNC: they remember a mailbox when they
 //! leave it or lose the connection, and what they are told when they come again must make
 //! what they remember true.
 
@@ -94,8 +94,8 @@ struct Command {
 
 enum Effect {
     Nothing,
-    /// A message was put into a mailbox.
-    Append(&'static str, u64),
+    /// Messages were put into a mailbox.
+    Append(&'static str, Vec<u64>),
     /// Messages went to a mailbox.
     Copy(&'static str),
     /// Flags of messages were changed, and the server was asked to be silent.
@@ -166,6 +166,10 @@ impl Player {
         if self.style == Style::QResync {
             self.client.ok("ENABLE QRESYNC");
         }
+        if self.style == Style::CondStore {
+            self.client.ok("COMPRESS DEFLATE");
+            self.client.compress();
+        }
     }
 
     fn remember(&mut self) {
@@ -234,10 +238,15 @@ impl Player {
         let to = *rng.pick(&MAILBOXES);
         let plain = |text: String, may_expunge| Command { text, may_expunge, effect: Effect::Nothing };
         if count == 0 || (rng.chance(25) && count < MANY) {
-            let content = content(number);
-            let flags = if rng.chance(30) { "(\\Seen work) " } else { "" };
-            let text = format!("APPEND {to} {flags}{{{}+}}\r\n{content}", content.len());
-            return Command { text, may_expunge: true, effect: Effect::Append(to, number) };
+            // Several at once now and then (RFC 3502).
+            let appended: Vec<u64> = (0..*rng.pick(&[1, 1, 3])).map(|more| number * 10 + more).collect();
+            let mut text = format!("APPEND {to}");
+            for number in &appended {
+                let content = content(*number);
+                let flags = if rng.chance(30) { " (\\Seen work)" } else { "" };
+                text += &format!("{flags} {{{}+}}\r\n{content}", content.len());
+            }
+            return Command { text, may_expunge: true, effect: Effect::Append(to, appended) };
         }
         let by_uid = rng.chance(50) && self.messages.iter().all(|message| message.uid.is_some());
         let (set, positions) = self.some(rng, by_uid);
@@ -315,9 +324,11 @@ impl Player {
             let answer = text.strip_prefix(tag).unwrap_or(&text);
             assert!(!answer.starts_with("NO") && !answer.starts_with("BAD"), "{context}: {text}");
             match &command.effect {
-                Effect::Append(to, number) => {
+                Effect::Append(to, appended) => {
                     if let Some(code) = code(answer, "APPENDUID") {
-                        contents.insert((*to, code[1].parse().expect("a UID")), *number);
+                        let uids = numbers(code[1]);
+                        assert_eq!(uids.len(), appended.len(), "{context}: {text}");
+                        contents.extend(uids.into_iter().map(|uid| (*to, uid)).zip(appended.iter().copied()));
                     }
                 }
                 Effect::Copy(to) => {
@@ -444,6 +455,7 @@ impl Player {
         }
         assert!(uids.is_sorted_by(|a, b| a < b), "{context}: {uids:?}");
         self.compare_lists(contents, context);
+        self.compare_searches(contents, context);
         let status = self.client.ok(format!("STATUS {} (MESSAGES UNSEEN)", self.mailbox)).untagged.remove(0);
         let unseen = self
             .messages
@@ -468,6 +480,38 @@ impl Player {
             );
             assert!(text.contains(&expected), "{context}: {text} and not {expected}");
         }
+    }
+}
+
+impl Player {
+    /// What is found, kept as `$` and sorted is what the messages say.
+    fn compare_searches(&mut self, contents: &Contents, context: &str) {
+        let with = |flag: &str| -> Vec<u32> {
+            let has = |known: &&Known| known.flags.as_ref().is_some_and(|flags| flags.contains(flag));
+            self.messages.iter().filter(has).filter_map(|known| known.uid).collect()
+        };
+        let flagged = with("\\Flagged");
+        let mut order: Vec<u32> = self.messages.iter().filter_map(|known| known.uid).collect();
+        // Subjects are compared as texts; those that are alike stay in the order of the mailbox.
+        let subject = |uid: &u32| contents[&(self.mailbox, *uid)].to_string();
+        order.sort_by(|one, other| subject(other).cmp(&subject(one)).then(one.cmp(other)));
+
+        let told = self.client.ok("UID SEARCH RETURN (SAVE MIN MAX COUNT ALL) FLAGGED").untagged_text();
+        let of = |name: &str| -> Vec<u32> {
+            let found = told.split_once(&format!(" {name} "));
+            found.map_or(Vec::new(), |(_, rest)| numbers(rest.split(' ').next().expect("a value")))
+        };
+        assert_eq!(of("COUNT"), [flagged.len() as u32], "{context}: {told}");
+        assert_eq!(of("ALL"), flagged, "{context}: {told}");
+        assert_eq!(of("MIN"), flagged.first().copied().into_iter().collect::<Vec<_>>(), "{context}: {told}");
+        assert_eq!(of("MAX"), flagged.last().copied().into_iter().collect::<Vec<_>>(), "{context}: {told}");
+        let saved = self.client.ok("UID FETCH $ (UID)").lines();
+        let saved: Vec<u32> = saved.iter().filter_map(|line| uid_in(line)).collect();
+        assert_eq!(saved, flagged, "{context}: what was saved");
+        let told = self.client.ok("UID SORT (REVERSE SUBJECT) UTF-8 ALL").untagged_text();
+        let sorted = told.strip_prefix("* SORT").unwrap_or_default().split_whitespace();
+        let sorted: Vec<u32> = sorted.map(|uid| uid.parse().expect("a UID")).collect();
+        assert_eq!(sorted, order, "{context}: {told}");
     }
 }
 

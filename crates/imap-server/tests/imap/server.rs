@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_imap_server::{Bounds, Mode, Packer, Services, Start, Versions, serve};
+use hikyaku_imap_server::{Bounds, Memory, Mode, Packer, Services, Start, Versions, serve};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_sign_in::Gate;
@@ -24,6 +24,8 @@ use crate::script;
 pub(crate) const MESSAGE_BYTES: u64 = 100_000;
 /// So many mistakes are answered; the next one ends the session.
 pub(crate) const ERRORS: u32 = 10;
+/// More memory than any test needs, unless it is about that.
+const MEMORY: u64 = 64 << 20;
 /// Messages of a pack: few, so that small mailboxes have some.
 const PACK: u16 = 4;
 /// What ann may store.
@@ -41,6 +43,8 @@ pub(crate) struct Server {
     pub(crate) authority: CertificateDer<'static>,
     /// Runs only if the test does it.
     pub(crate) search: Indexer,
+    /// Of all sessions.
+    pub(crate) memory: Arc<Memory>,
     shutdown: Shutdown,
     tasks: Vec<JoinHandle<()>>,
     /// Sessions that are open.
@@ -57,16 +61,17 @@ pub(crate) fn bob() -> AccountHome {
 
 impl Server {
     pub(crate) fn new(mail: TestStore) -> Self {
-        Self::with(mail, |mode| mode)
+        Self::with(mail, MEMORY, |mode| mode)
     }
 
     /// A server that waits for nobody longer than a second.
     pub(crate) fn impatient(mail: TestStore) -> Self {
         let second = Duration::from_secs(1);
-        Self::with(mail, |mode| Mode { silence_before_sign_in: second, stalled: second, ..mode })
+        Self::with(mail, MEMORY, |mode| Mode { silence_before_sign_in: second, stalled: second, ..mode })
     }
 
-    fn with(mail: TestStore, change: impl Fn(Mode) -> Mode) -> Self {
+    /// A server with no more than `memory` bytes for messages.
+    pub(crate) fn with(mail: TestStore, memory: u64, change: impl Fn(Mode) -> Mode) -> Self {
         let (acceptor, authority) = certificates();
         let clear = Mode {
             plain_sign_in_without_tls: true,
@@ -77,15 +82,29 @@ impl Server {
         let strict = Mode::new(Start::Clear, Some(acceptor.clone()));
         let tls = Mode::new(Start::Tls, Some(acceptor));
         let directory = directory(&mail);
-        let (services, packing) = mail.block_on(services(&mail, &directory));
+        let (services, packing) = mail.block_on(services(&mail, &directory, memory));
         let (search, gate) = (services.search.clone(), Arc::clone(&services.gate));
+        let memory = Arc::clone(&services.memory);
         let shutdown = Shutdown::new();
         let sessions = watch::Sender::new(0);
         let listen =
             |mode| mail.block_on(listen(change(mode), services.clone(), shutdown.ending(), sessions.clone()));
         let ((clear, one), (strict, two), (tls, three)) = (listen(clear), listen(strict), listen(tls));
         let tasks = vec![one, two, three, packing];
-        Self { mail, directory, gate, clear, strict, tls, authority, search, shutdown, tasks, sessions }
+        Self {
+            mail,
+            directory,
+            gate,
+            clear,
+            strict,
+            tls,
+            authority,
+            search,
+            memory,
+            shutdown,
+            tasks,
+            sessions,
+        }
     }
 
     /// A client that has read the greeting.
@@ -170,7 +189,7 @@ async fn listen(
     (address, tokio::spawn(run))
 }
 
-async fn services(mail: &TestStore, directory: &TestDirectory) -> (Services, JoinHandle<()>) {
+async fn services(mail: &TestStore, directory: &TestDirectory, memory: u64) -> (Services, JoinHandle<()>) {
     let clock = Arc::new(ManualClock::at(mail.clock.now()));
     let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), PACK);
     let services = Services {
@@ -185,6 +204,7 @@ async fn services(mail: &TestStore, directory: &TestDirectory) -> (Services, Joi
         random: Arc::new(SeededRandom::new(8)),
         versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60 })),
         packer,
+        memory: Arc::new(Memory::new(memory, MESSAGE_BYTES)),
     };
     (services, tokio::spawn(packing))
 }
