@@ -97,7 +97,7 @@ pub(super) fn take_out(content: &[u8]) -> Option<Vec<u8>> {
 /// stands for is put behind `decoded`.
 fn run_at(bytes: &[u8], line_feed: usize, decoded: &mut Vec<u8>) -> Option<Run> {
     let line = line_feed.checked_sub(1)?;
-    if !LINE.contains(&line) || line % 4 != 0 {
+    if !LINE.contains(&line) || !line.is_multiple_of(4) {
         return None;
     }
     let before = decoded.len();
@@ -140,7 +140,7 @@ pub(super) fn put_back(mut without: &[u8]) -> Option<Vec<u8>> {
     for _ in 0..count {
         let mut number = || read_number(&mut without);
         let run = Run { gap: number()?, line: number()?, lines: number()?, last: number()? };
-        if !LINE.contains(&run.line) || run.line % 4 != 0 {
+        if !LINE.contains(&run.line) || run.!line.is_multiple_of(4) {
             return None;
         }
         encoded = encoded.checked_add(run.encoded()?)?;
