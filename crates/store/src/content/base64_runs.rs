@@ -140,7 +140,7 @@ pub(super) fn put_back(mut without: &[u8]) -> Option<Vec<u8>> {
     for _ in 0..count {
         let mut number = || read_number(&mut without);
         let run = Run { gap: number()?, line: number()?, lines: number()?, last: number()? };
-        if !LINE.contains(&run.line) || run.!line.is_multiple_of(4) {
+        if !LINE.contains(&run.line) || !run.line.is_multiple_of(4) {
             return None;
         }
         encoded = encoded.checked_add(run.encoded()?)?;
