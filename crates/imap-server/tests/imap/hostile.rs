@@ -51,6 +51,7 @@ fn fifty_megabytes_of_one_line(mail: TestStore) {
 fn literal_bombs(mail: TestStore) {
     let server = Server::new(mail);
     let mut client = server.sign_in();
+    let before = peak();
     for (command, answer) in [
         ("SELECT {4294967295}", "BAD [TOOBIG] Literal is too large"),
         ("SELECT {18446744073709551616}", "BAD [TOOBIG] Literal is too large"),
@@ -73,6 +74,9 @@ fn literal_bombs(mail: TestStore) {
         assert_eq!(told(&mut client), "* BYE [CLIENTBUG] Too much data", "{bomb}");
         assert_eq!(client.line(), None);
     }
+    let grown = peak() - before;
+    assert!(grown < SLACK, "{grown} bytes");
+    assert_eq!(server.memory.most_bytes(), 0, "what is only announced takes nothing");
 }
 
 fn nesting(mail: TestStore) {
@@ -80,7 +84,7 @@ fn nesting(mail: TestStore) {
     server.deliver("Subject: x\r\n\r\nx\r\n");
     let mut client = server.sign_in();
     client.ok("SELECT INBOX");
-    let many = 20_000;
+    let (many, before) = (20_000, peak());
     for command in [
         format!("SEARCH {}ALL{}", "(".repeat(many), ")".repeat(many)),
         format!("SEARCH {}ALL", "NOT ".repeat(10_000)),
@@ -103,6 +107,8 @@ fn nesting(mail: TestStore) {
     assert_eq!(client.ok("SEARCH NOT NOT (OR (OR ALL (SEEN)) (NOT SEEN))").untagged_text(), "* SEARCH 1");
     let set: String = (1..9_000).map(|number| format!("{},", number * 2)).collect();
     assert_eq!(client.ok(format!("UID SEARCH UID {set}1")).untagged_text(), "* SEARCH 1");
+    let grown = peak() - before;
+    assert!(grown < SLACK, "{grown} bytes");
 }
 
 fn a_client_that_never_reads(mail: TestStore) {
@@ -121,6 +127,9 @@ fn a_client_that_never_reads(mail: TestStore) {
     server.until_sessions_are(1);
     let grown = peak() - before;
     assert!(grown < SLACK, "{grown} bytes");
+    // Two messages as read and printed, in whole steps, for each of both clients.
+    let most = server.memory.most_bytes();
+    assert!(most <= 4 * 4 * (64 << 10), "{most} bytes");
     let taken = client.drain();
     assert!(taken < asked * 96_000 / 2, "{taken} bytes were in buffers");
     other.ok("NOOP");

@@ -2,7 +2,8 @@
 //! it knows, and is compared with what the server says when asked.
 //!
 //! A seed decides what the clients do: `HIKYAKU_TEST_SEED=… cargo nextest run -p
-//! hikyaku-imap-server model` repeats it. Most steps are one client's; some are sent by all
+//! hikyaku-imap-server model` repeats it, `HIKYAKU_TEST_SEEDS` says how many seeds `make soak`
+//! runs. Most steps are one client's; some are sent by all
 //! before anybody reads, so that sessions also run side by side.
 //!
 //! One client is plain, one uses CONDSTORE and COMPRESS, two use QRESYNC: they remember a mailbox when they
@@ -34,7 +35,8 @@ mod soak {
     #[test]
     #[ignore = "takes minutes: run by `make soak`"]
     fn soak_clients_know_what_they_were_told() {
-        let seeds = super::chosen_seed().map_or(100..130, |seed| seed..seed + 1);
+        let count = std::env::var("HIKYAKU_TEST_SEEDS").map_or(30, |count| count.parse().expect("a number"));
+        let seeds = super::chosen_seed().map_or(100..100 + count, |seed| seed..seed + 1);
         for seed in seeds {
             super::run(TestStore::sqlite(), seed, 1_500);
             super::run(TestStore::postgres(), seed, 500);
