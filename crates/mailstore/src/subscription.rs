@@ -6,8 +6,9 @@
 //! A mailbox carries its own subscription, so that RENAME takes it along as clients expect. A
 //! name without a mailbox has a row of `subscription`. A name that has both is subscribed once:
 //! whoever lists must join them, and unsubscribing ends both.
-//! Invariant: an account has at most [`MOST_NAMES`] names without a mailbox; the subscription of
-//! a deleted mailbox beyond them is forgotten, as deleting must go on.
+//! Invariant: an account has at most [`MOST_NAMES`] names without a mailbox, each of at most
+//! [`LONGEST`] octets; the subscription of a deleted mailbox beyond that is forgotten, as deleting
+//! must go on.
 
 use hikyaku_store::{AccountSql, AccountTx, StoreError};
 
@@ -15,6 +16,10 @@ use crate::mailbox::{self, MailboxError, MailboxPath};
 
 /// Most subscribed names of an account that have no mailbox.
 pub const MOST_NAMES: i64 = 10_000;
+
+/// Octets of such a name. Names of mailboxes may be longer, but PostgreSQL's index takes no key
+/// of more than about 2,700.
+pub const LONGEST: usize = 2_000;
 
 /// Between the levels of a stored name, none of which has control characters.
 const BETWEEN: char = '\u{1f}';
@@ -35,7 +40,7 @@ const FORGET: AccountSql = AccountSql::new(
 /// Subscribes a name or ends its subscription, whether it has a mailbox or not.
 ///
 /// # Errors
-/// [`MailboxError::TooMany`] names without a mailbox.
+/// [`MailboxError::TooMany`] names without a mailbox, or one that is too long.
 pub fn subscribe(tx: &mut AccountTx<'_>, path: &MailboxPath, yes: bool) -> Result<(), MailboxError> {
     mailbox::next_modseq(tx)?.ok_or(MailboxError::NoAccount)?;
     let found = mailbox::find(tx, path)?;
@@ -76,9 +81,12 @@ pub(crate) fn mailbox_comes(tx: &mut AccountTx<'_>, path: &MailboxPath) -> Resul
     forget_name(tx, path)
 }
 
-/// False if there are too many.
+/// False if there are too many, or it is too long.
 fn keep_name(tx: &mut AccountTx<'_>, path: &MailboxPath) -> Result<bool, StoreError> {
     let name = stored(path);
+    if name.len() > LONGEST {
+        return Ok(false);
+    }
     if tx.row(HAS, &[(&name).into()], |_| Ok(()))?.is_some() {
         return Ok(true);
     }

@@ -623,6 +623,14 @@ fn names_stay_subscribed_without_their_mailboxes(mail: TestStore) {
     subscribe("Mine", false).unwrap();
     assert!(!is_subscribed(again));
     assert_eq!(subscribed_names(&mail), Vec::<String>::new());
+    // Longer than a key of PostgreSQL's index may be: it is forgotten.
+    let long = [&*"長".repeat(80); 12].join("/");
+    let long_one = create(&mail, &long).unwrap().id;
+    subscribe(&long, true).unwrap();
+    assert!(is_subscribed(long_one));
+    delete(&mail, long_one).unwrap();
+    assert!(matches!(subscribe(&long, true), Err(MailboxError::TooMany)));
+    assert_eq!(subscribed_names(&mail), Vec::<String>::new());
     no_problems(&mail);
 }
 

@@ -1,8 +1,8 @@
 //! LIST and LSUB.
 //!
 //! Standards: RFC 3501 sections 6.3.8 and 6.3.9, RFC 3348 (CHILDREN), RFC 5258 (LIST-EXTENDED),
-//! RFC 5819 (LIST-STATUS), RFC 6154 (special use). Children and special uses are always told. A subscribed name may have
-//! no mailbox, or none any more: \NonExistent (RFC 9051 section 6.3.7).
+//! RFC 5819 (LIST-STATUS), RFC 6154 (special use). Children and special uses are always told. A
+//! subscribed name may have no mailbox, or none any more: \NonExistent (RFC 9051 section 6.3.7).
 
 use std::collections::HashSet;
 
