@@ -8,13 +8,14 @@ mod command;
 mod unusual;
 mod view;
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use clap::ArgMatches;
 use hikyaku_access::block::{Block, BlockKey};
 use hikyaku_access::facts::SubjectKey;
-use hikyaku_directory::{Action, Answer, Kind, Named, Request, View};
+use hikyaku_directory::{Action, Answer, Edit, Kind, Named, Request, View};
 use hikyaku_sign_in::{Gate, Wanted};
 use hikyaku_types::{AccountId, Actor, Clock, SystemClock, TenantId};
 use serde::{Deserialize, Serialize};
@@ -46,11 +47,25 @@ pub(super) struct SignInAsk {
 #[serde(rename_all = "snake_case")]
 enum What {
     Blocks,
-    Lift { reason: Option<String> },
-    Lifts { limit: u16 },
-    History { days: u16, limit: u16 },
-    Unusual { days: u16, limit: u16 },
-    Stale { days: u16 },
+    /// And their sources are exempt from then on; the text says whose these are.
+    Lift {
+        reason: Option<String>,
+        exempt: Option<String>,
+    },
+    Lifts {
+        limit: u16,
+    },
+    History {
+        days: u16,
+        limit: u16,
+    },
+    Unusual {
+        days: u16,
+        limit: u16,
+    },
+    Stale {
+        days: u16,
+    },
 }
 
 /// What is answered.
@@ -79,14 +94,17 @@ pub(super) async fn answer(
     let failed = |error| Refusal::failed(&error);
     match ask.what {
         What::Blocks => {
-            let mut blocks = gate.blocks(tenant).await.map_err(failed)?;
-            blocks.retain(|block| account.is_none() || block.key.subject == account.map(SubjectKey::Account));
+            let blocks = blocks_of(gate, tenant, account).await?;
             Ok(SignInReply::Blocks(block_views(desk, &blocks).await))
         }
         What::Lift { .. } if wanted == Wanted::All => {
             Err(Refusal::usage("say whose blocks are to be lifted: an account, or --tenant"))
         }
-        What::Lift { reason } => {
+        What::Lift { reason, exempt } => {
+            if let Some(note) = exempt {
+                let blocks = blocks_of(gate, tenant, account).await?;
+                exempt_sources(desk, who, &blocks, &note, reason.as_deref()).await?;
+            }
             let lifted = gate.unblock(tenant, account, who, reason.as_deref()).await.map_err(failed)?;
             Ok(SignInReply::Lifted(block_views(desk, &lifted).await))
         }
@@ -111,6 +129,37 @@ pub(super) async fn answer(
             Ok(SignInReply::Stale(found.iter().map(|device| DeviceView::of(device, &names)).collect()))
         }
     }
+}
+
+async fn blocks_of(
+    gate: &Gate,
+    tenant: Option<TenantId>,
+    account: Option<AccountId>,
+) -> Result<Vec<Block>, Refusal> {
+    let mut blocks = gate.blocks(tenant).await.map_err(|error| Refusal::failed(&error))?;
+    blocks.retain(|block| account.is_none() || block.key.subject == account.map(SubjectKey::Account));
+    Ok(blocks)
+}
+
+/// Adds the sources of blocks to the exempt networks of whose they are.
+async fn exempt_sources(
+    desk: &Desk,
+    who: &str,
+    blocks: &[Block],
+    note: &str,
+    reason: Option<&str>,
+) -> Result<(), Refusal> {
+    let sources: BTreeSet<_> =
+        blocks.iter().filter_map(|block| Some((block.key.tenant?, block.key.source.to_string()))).collect();
+    for (tenant, source) in sources {
+        let object = Named { kind: Kind::Tenant, name: tenant.to_string(), tenant: None };
+        let fields = vec![("exempt_networks".to_owned(), Edit::Add(format!("{source} {note}")))];
+        let action = Action::Change { object, version: None, rename: None, fields, secret: None };
+        let request = Request { action, reason: reason.map(str::to_owned), dry_run: false };
+        let done = desk.directory.execute_as(Actor::Operator, who, request).await;
+        done.map_err(|error| Refusal::from(&error))?;
+    }
+    Ok(())
 }
 
 /// One account, or one tenant, or everybody.
@@ -193,7 +242,7 @@ pub(super) fn run(word: &str, matches: &ArgMatches, place: Place, json: bool) ->
     let text = |name| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let what = match (word, verb) {
         ("block", "list") => What::Blocks,
-        ("block", "lift") => What::Lift { reason: text("reason") },
+        ("block", "lift") => What::Lift { reason: text("reason"), exempt: text("exempt") },
         ("block", "log") => What::Lifts { limit: number("limit") },
         ("history", "list") if matches.get_flag("unusual") => {
             What::Unusual { days: number("days"), limit: number("limit") }

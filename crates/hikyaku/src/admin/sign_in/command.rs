@@ -10,7 +10,7 @@ pub(in crate::admin) fn block() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("list").about("What holds now").args(about()))
-        .subcommand(Command::new("lift").about("End blocks at once").args(about()).arg(reason))
+        .subcommand(Command::new("lift").about("End blocks at once").args(about()).args([reason, exempt()]))
         .subcommand(
             Command::new("log")
                 .about("Who lifted which blocks; the newest first")
@@ -32,6 +32,13 @@ pub(in crate::admin) fn history() -> Command {
         .subcommand(
             Command::new("stale").about("Devices that offer an old password").args(about()).arg(days()),
         )
+}
+
+fn exempt() -> Arg {
+    Arg::new("exempt").long("exempt").value_name("WHOSE").help(
+        "And exempt their sources for the tenant from now on: says whose they are, like \"office in Osaka\", \
+         or until when, \"until 2027-03-31 auditors\"",
+    )
 }
 
 fn unusual() -> Arg {
