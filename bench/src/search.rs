@@ -6,8 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use clap::Args;
-use hikyaku_imap_server::{Bounds, Memory, Mode, Packer, Services, Start, Versions, serve};
-use hikyaku_mailstore::pack;
+use hikyaku_imap_server::{Bounds, Memory, Mode, Packer, Services, Sizes, Start, Versions, serve};
 use hikyaku_mailstore::search::{Indexer, Step};
 use hikyaku_net::{Ending, Limits, Listener, Shutdown};
 use hikyaku_store::{AccountHome, Location, Options, Sql, StoreError};
@@ -75,7 +74,8 @@ fn listen(mail: &TestStore, search: Indexer, ending: Ending) -> anyhow::Result<S
         test.tenant(ann().tenant, None).await;
         test.domain(ann().tenant, "example.org").await;
         test.account(ann(), &["ann@example.org"], None, "secret").await;
-        let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), pack::MOST);
+        let (packer, packing) =
+            Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), Sizes::default());
         tokio::spawn(packing);
         let services = Services {
             store: Arc::clone(&mail.store),

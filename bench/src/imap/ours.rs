@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hikyaku_directory::PasswordHash;
 use hikyaku_imap_server::{
-    Bounds, Memory, Mode, Packer, Services, Start, Versions, pack_mailbox, serve as serve_imap,
+    Bounds, Memory, Mode, Packer, Services, Sizes, Start, Versions, pack_mailbox, serve as serve_imap,
+    snapshot_mailbox,
 };
 use hikyaku_mailstore::search::{Indexer, Step};
-use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver, pack};
+use hikyaku_mailstore::{MailboxId, MessageHash, Threading, deliver};
 use hikyaku_net::{Limits, Listener, Shutdown};
 use hikyaku_store::{AccountHome, Location, Options};
 use hikyaku_testkit::{SeededRandom, TestDirectory, TestStore, gate, scratch_dir};
@@ -206,14 +207,16 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
 
 fn pack(store: &TestStore) -> anyhow::Result<()> {
     for home in [large(), idle()] {
-        let work = pack_mailbox(&store.store, &store.content, home, MailboxId::INBOX, pack::MOST);
-        store.block_on(work)?;
+        let Sizes { pack, snapshot } = Sizes::default();
+        store.block_on(pack_mailbox(&store.store, &store.content, home, MailboxId::INBOX, pack))?;
+        store.block_on(snapshot_mailbox(&store.store, home, MailboxId::INBOX, snapshot))?;
     }
     Ok(())
 }
 
 async fn services(store: &TestStore) -> Services {
-    let (packer, packing) = Packer::new(Arc::clone(&store.store), Arc::clone(&store.content), pack::MOST);
+    let (packer, packing) =
+        Packer::new(Arc::clone(&store.store), Arc::clone(&store.content), Sizes::default());
     tokio::spawn(packing);
     let directory = TestDirectory::new(store);
     directory.tenant(large().tenant, None).await;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hikyaku_directory::{BlockBounds, BreachedPasswords, CacheSizes, Directory, Passwords};
-use hikyaku_imap_server::{Bounds, Memory, Packer, Versions};
+use hikyaku_imap_server::{Bounds, Memory, Packer, Sizes, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
@@ -178,7 +178,7 @@ impl Installation {
         memory: Memory,
     ) -> hikyaku_imap_server::Services {
         let (packer, packing) =
-            Packer::new(Arc::clone(&self.store), Arc::clone(&self.content), hikyaku_mailstore::pack::MOST);
+            Packer::new(Arc::clone(&self.store), Arc::clone(&self.content), Sizes::default());
         tokio::spawn(packing);
         hikyaku_imap_server::Services {
             store: Arc::clone(&self.store),

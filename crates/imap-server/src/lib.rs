@@ -33,6 +33,7 @@ mod packs;
 mod selected;
 mod session;
 mod shell;
+mod snapshots;
 mod threads;
 mod versions;
 mod wire;
@@ -48,7 +49,8 @@ use hikyaku_store::{Content, Store};
 use hikyaku_types::{Clock, Random, RisingIds};
 
 pub use crate::memory::Memory;
-pub use crate::packs::{Packer, pack_mailbox};
+pub use crate::packs::{Packer, Sizes, pack_mailbox};
+pub use crate::snapshots::snapshot_mailbox;
 pub use crate::versions::{Bounds, Versions};
 
 /// What sessions work with.
@@ -72,7 +74,7 @@ pub struct Services {
     pub random: Arc<dyn Random>,
     /// Entries of large mailboxes in memory.
     pub versions: Arc<Versions>,
-    /// Makes packs of what was listed without them.
+    /// Makes packs of what was listed without them, and snapshots.
     pub packer: Packer,
     /// What messages may take of the memory.
     pub memory: Arc<Memory>,

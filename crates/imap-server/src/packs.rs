@@ -16,7 +16,7 @@ use hikyaku_imap_proto::Dialect;
 use hikyaku_imap_proto::command::FetchAtt;
 use hikyaku_imap_proto::response::FetchWriter;
 use hikyaku_mailstore::pack::{self, Listing, NewPack, Pack, PackWriter, TEXTS, Wanted};
-use hikyaku_mailstore::{Email, MailboxId, email};
+use hikyaku_mailstore::{Email, MailboxId, email, snapshot};
 use hikyaku_mime::text::preview;
 use hikyaku_store::{AccountHome, Content, ContentError, Scope, ServiceScope, Store, StoreError};
 use hikyaku_types::{Actor, EmailId, Service, ShardId, ThreadId, Timestamp};
@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::facts::{Message, work};
 use crate::session::{Failure, Session};
+use crate::snapshots::snapshot_mailbox;
 
 /// Raised when `hikyaku_mime` finds something else in a message, or a printer prints it in
 /// another way: packs of another version are not used, and made anew.
@@ -42,38 +43,69 @@ const BODY: usize = 1;
 const BODY_STRUCTURE: usize = 2;
 const PREVIEW: usize = 3;
 
-/// Takes mailboxes that are to be packed. When the last clone is dropped, the packing ends.
+/// Takes mailboxes that are to be packed, or have a snapshot made. When the last clone is
+/// dropped, the work ends.
 #[derive(Debug, Clone)]
 pub struct Packer {
-    /// Messages of a pack.
-    size: u16,
-    wanted: mpsc::Sender<(AccountHome, MailboxId)>,
+    sizes: Sizes,
+    wanted: mpsc::Sender<(AccountHome, MailboxId, Wish)>,
+}
+
+/// How much goes together.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Messages of a pack, at most [`pack::MOST`].
+    pub pack: u16,
+    /// Entries of a part of a snapshot, at most [`snapshot::MOST`].
+    pub snapshot: u16,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { pack: pack::MOST, snapshot: snapshot::MOST }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Packs,
+    Snapshot,
 }
 
 impl Packer {
-    /// A packer that puts so many messages into a pack (at most [`pack::MOST`]), and the work
-    /// to be spawned for it.
+    /// A packer, and the work to be spawned for it.
     pub fn new(
         store: Arc<Store>,
         content: Arc<Content>,
-        size: u16,
+        sizes: Sizes,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, mut receiver) = mpsc::channel(WAITING);
         let work = async move {
-            while let Some((home, mailbox)) = receiver.recv().await {
-                if let Err(error) = pack_mailbox(&store, &content, home, mailbox, size).await {
+            while let Some((home, mailbox, wish)) = receiver.recv().await {
+                let done = match wish {
+                    Wish::Packs => pack_mailbox(&store, &content, home, mailbox, sizes.pack).await,
+                    Wish::Snapshot => snapshot_mailbox(&store, home, mailbox, sizes.snapshot)
+                        .await
+                        .map_err(ContentError::Store),
+                };
+                if let Err(error) = done {
                     tracing::error!(account = %home.account, %error, "a mailbox could not be packed");
                 }
             }
         };
-        (Self { size, wanted: sender }, work)
+        (Self { sizes, wanted: sender }, work)
     }
 
     /// So many messages of the mailbox were listed without a pack.
     pub(crate) fn missed(&self, home: AccountHome, mailbox: MailboxId, messages: usize) {
-        if messages >= usize::from(self.size) {
-            let _ = self.wanted.try_send((home, mailbox));
+        if messages >= usize::from(self.sizes.pack) {
+            let _ = self.wanted.try_send((home, mailbox, Wish::Packs));
         }
+    }
+
+    /// The mailbox was read without a good snapshot.
+    pub(crate) fn snapshot(&self, home: AccountHome, mailbox: MailboxId) {
+        let _ = self.wanted.try_send((home, mailbox, Wish::Snapshot));
     }
 }
 
@@ -101,7 +133,7 @@ pub async fn pack_mailbox(
     }
 }
 
-fn scope(shard: ShardId) -> ServiceScope {
+pub(crate) fn scope(shard: ShardId) -> ServiceScope {
     Scope::service(&Actor::Service(Service::Jobs), shard, None).expect("jobs are a service")
 }
 

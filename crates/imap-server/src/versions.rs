@@ -11,6 +11,9 @@
 //! - [`Versions::current`] is never older than the mailbox was when it was asked;
 //! - memory is bounded: what was used least recently goes first, and mailboxes that one step
 //!   reads are not kept at all.
+//!
+//! A large mailbox that is not kept is read from its snapshot (`snapshots.rs`), and only what
+//! came after that from its entries.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +25,7 @@ use tokio::sync::Mutex as TurnMutex;
 
 use crate::selected::{News, news};
 use crate::session::{Failure, Session};
+use crate::snapshots::Recalled;
 
 /// Entries that share one allocation; a change copies so many.
 const CHUNK: usize = 500;
@@ -30,7 +34,7 @@ const CHUNK: usize = 500;
 const READ_STEP: u16 = 1_000;
 
 /// Parts of a large mailbox that are read side by side.
-const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +43,13 @@ pub struct Bounds {
     pub messages_from: u32,
     /// Entries of all mailboxes together, about 80 bytes each.
     pub entries: usize,
+    /// Mailboxes of fewer messages have no snapshot: they are read in some milliseconds.
+    pub snapshots_from: u32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { messages_from: 250, entries: 1_000_000 }
+        Self { messages_from: 250, entries: 1_000_000, snapshots_from: 4_000 }
     }
 }
 
@@ -103,7 +109,7 @@ impl Versions {
         let found = session.read("imap.mailbox", move |tx| mailbox::mailbox(tx, id)).await?;
         let Some(row) = found else { return Ok(None) };
         if !self.keeps(u64::from(row.messages)) {
-            let version = Version::read(session, &row).await?;
+            let version = Version::read_entries(session, &row).await?;
             return Ok(Some((row, Arc::new(version))));
         }
         let key = (session.account()?.home.account, id);
@@ -112,19 +118,45 @@ impl Versions {
         }
         let turn = self.kept(key).0;
         let _turn = turn.lock().await;
-        let version = match self.kept(key).1 {
+        let before = match self.kept(key).1 {
             Some(version) if version.modseq >= row.modseq => return Ok(Some((row, version))),
-            Some(version) if version.modseq >= row.tombstones_from => {
-                match news(session, id, version.modseq, version.next_uid).await? {
-                    Some(news) => Arc::new(Version::clone(&version).with(news)),
-                    None => return Ok(None),
-                }
-            }
-            // Its expunges are forgotten, or there is none.
-            _ => Arc::new(Version::read(session, &row).await?),
+            // Else its expunges are forgotten.
+            Some(version) if version.modseq >= row.tombstones_from => Some(version),
+            _ => self.from_snapshot(session, &row).await?.map(Arc::new),
         };
+        let version = match before {
+            Some(version) => match news(session, id, version.modseq, version.next_uid).await? {
+                Some(news) if version.modseq >= news.mailbox.tombstones_from => {
+                    Version::clone(&version).with(news)
+                }
+                Some(news) => Version::read_entries(session, &news.mailbox).await?,
+                None => return Ok(None),
+            },
+            None => Version::read_entries(session, &row).await?,
+        };
+        let version = Arc::new(version);
         self.keep(key, Arc::clone(&version));
         Ok(Some((row, version)))
+    }
+
+    /// The mailbox as its snapshot has it, at an older modseq. Asks for a snapshot if there is
+    /// none, or a better one could be made.
+    async fn from_snapshot(&self, session: &Session<'_>, row: &Mailbox) -> Result<Option<Version>, Failure> {
+        if row.messages < self.bounds.snapshots_from {
+            return Ok(None);
+        }
+        let (version, is_good) = match Recalled::read(session, row).await? {
+            Some(snapshot) => {
+                let is_old = snapshot.is_old;
+                let (version, added) = Version::of(session, row, snapshot).await?;
+                (Some(version), !is_old && added < self.bounds.snapshots_from as usize)
+            }
+            None => (None, false),
+        };
+        if !is_good {
+            session.services.packer.snapshot(session.account()?.home, row.id);
+        }
+        Ok(version)
     }
 
     /// What is there, which counts as a use.
@@ -160,17 +192,52 @@ impl Kept {
 }
 
 impl Version {
+    /// What a snapshot has, and between and behind its parts the entries, which are counted.
+    async fn of(session: &Session<'_>, row: &Mailbox, snapshot: Recalled) -> Result<(Self, usize), Failure> {
+        let mut version = Self { modseq: snapshot.as_of, ..Self::default() };
+        let (mut next, mut added) = (1, 0);
+        for (part, entries) in snapshot.parts {
+            if next < part.first {
+                added += version.add(session, row.id, (next, part.first - 1)).await?;
+            }
+            version.append(entries);
+            next = part.last.saturating_add(1);
+        }
+        added += version.add(session, row.id, (next, u32::MAX)).await?;
+        version.close(row);
+        Ok((version, added))
+    }
+
+    /// Reads the entries behind those that are there; says how many.
+    async fn add(
+        &mut self,
+        session: &Session<'_>,
+        id: MailboxId,
+        lane: (u32, u32),
+    ) -> Result<usize, Failure> {
+        let before = self.len;
+        for step in read_lane(session, id, lane).await? {
+            self.append(step);
+        }
+        Ok(self.len - before)
+    }
+
+    /// All is there that is to be read.
+    fn close(&mut self, row: &Mailbox) {
+        let last = self.entries().last().map_or(0, |entry| entry.uid);
+        self.next_uid = row.uidnext.max(last.saturating_add(1));
+    }
+
     /// Reads the whole mailbox.
-    async fn read(session: &Session<'_>, row: &Mailbox) -> Result<Self, Failure> {
-        let mut version = Self { modseq: row.modseq, next_uid: row.uidnext, ..Self::default() };
+    async fn read_entries(session: &Session<'_>, row: &Mailbox) -> Result<Self, Failure> {
+        let mut version = Self { modseq: row.modseq, ..Self::default() };
         let lanes = lanes(row).map(|lane| read_lane(session, row.id, lane));
         let [one, two, three, four] = lanes;
         let (one, two, three, four) = tokio::try_join!(one, two, three, four)?;
         for step in [one, two, three, four].into_iter().flatten() {
             version.append(step);
         }
-        let last = version.entries().last().map_or(0, |entry| entry.uid);
-        version.next_uid = version.next_uid.max(last.saturating_add(1));
+        version.close(row);
         Ok(version)
     }
 
@@ -350,7 +417,7 @@ mod tests {
 
     #[test]
     fn what_was_not_used_for_long_is_forgotten() {
-        let versions = Versions::new(Bounds { messages_from: 1, entries: 10 });
+        let versions = Versions::new(Bounds { messages_from: 1, entries: 10, snapshots_from: 1 });
         let key = |account| (AccountId::from_i64(account).unwrap(), MailboxId::INBOX);
         let of = |len: u32| {
             let mut version = Version::default();

@@ -7,8 +7,9 @@ use std::fmt;
 use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, ContentId, EmailId, TenantId};
 
+use crate::entry::{self, Entry};
 use crate::mailbox::MailboxId;
-use crate::prelude;
+use crate::{prelude, snapshot};
 
 /// Something that does not agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,38 @@ const PACKS: AccountSql = AccountSql::new(
         AND o.first_uid <= p.last_uid
      WHERE p.account = $1 AND (b.last_uid IS NULL OR o.last_uid IS NOT NULL OR p.first_uid > p.last_uid) LIMIT 100",
 );
+
+const SNAPSHOTS: AccountSql = AccountSql::new(
+    "SELECT mailbox, first_uid, last_uid, as_of, bytes FROM snapshot
+     WHERE account = $1 AND (mailbox, last_uid) > ($2, $3) ORDER BY mailbox, last_uid LIMIT 10",
+);
+
+/// What is wrong with the snapshots of an account: each must have the entries that have not
+/// changed since as they are.
+fn check_snapshots(tx: &mut AccountTx<'_>) -> Result<Vec<String>, StoreError> {
+    let (mut problems, mut after) = (Vec::new(), (MailboxId::ROOT, 0u32));
+    loop {
+        let parts = tx.rows(SNAPSHOTS, &[after.0.into(), after.1.into()], |row| {
+            let numbers = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok((numbers, snapshot::unpacked(&row.get::<Vec<u8>>(4)?)))
+        })?;
+        let Some(((mailbox, _, last, _), _)) = parts.last() else { return Ok(problems) };
+        after = (MailboxId::from_i64(*mailbox), *last);
+        for ((mailbox, first, last, as_of), kept) in parts {
+            let name = format!("mailbox {mailbox} has a snapshot from {first} to {last}");
+            let Some(kept) = kept else {
+                problems.push(format!("{name} that cannot be read"));
+                continue;
+            };
+            let there = entry::within(tx, MailboxId::from_i64(mailbox), (first, last), snapshot::MOST)?;
+            let is_kept = |entry: &Entry| {
+                kept.binary_search_by_key(&entry.uid, |kept| kept.uid).is_ok_and(|at| kept[at] == *entry)
+            };
+            let wrong = there.iter().find(|entry| entry.modseq <= as_of && !is_kept(entry));
+            problems.extend(wrong.map(|wrong| format!("{name}, which is wrong about UID {}", wrong.uid)));
+        }
+    }
+}
 
 /// Compares the counts of an account with its rows.
 ///
@@ -107,6 +140,7 @@ pub fn check_account(tx: &mut AccountTx<'_>) -> Result<Vec<Problem>, StoreError>
     for (mailbox, uid) in tx.rows(PACKS, &[], |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?)))? {
         complain(format!("mailbox {mailbox} has a pack up to {uid} without bytes, or in the way of another"));
     }
+    check_snapshots(tx)?.into_iter().for_each(complain);
     Ok(problems)
 }
 

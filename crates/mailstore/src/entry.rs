@@ -15,6 +15,7 @@ use crate::flags::{Change, Flags, Keywords};
 use crate::mailbox::{MailboxId, next_modseq};
 use crate::pack;
 use crate::search;
+use crate::snapshot;
 use crate::usage::{self, Quota, QuotaError};
 
 /// Most entries that one closure changes.
@@ -326,6 +327,7 @@ pub fn forget_expunges(
     let Some(last) = old.last() else { return Ok(true) };
     tx.execute(FORGET, &[mailbox.into(), last.modseq.into(), last.uid.into()])?;
     tx.execute(FORGOTTEN, &[mailbox.into(), last.modseq.into()])?;
+    snapshot::forget_before(tx, mailbox, last.modseq)?;
     Ok(old.len() < usize::from(FORGET_STEP))
 }
 

@@ -52,7 +52,7 @@ impl Flags {
 ///
 /// IMAP compares keywords without regard to case (RFC 9051 section 2.3.2), JMAP has them in
 /// lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Keywords(Vec<String>);
 
 impl Keywords {

@@ -33,9 +33,11 @@ pub mod pack;
 mod prelude;
 mod schema;
 pub mod search;
+pub mod snapshot;
 pub mod subscription;
 mod thread;
 mod usage;
+mod varint;
 
 pub use deliver::{
     ContentHash, DeliverError, Delivered, Delivery, DeliveryKey, IfFull, Outcome, Recipient, Target,

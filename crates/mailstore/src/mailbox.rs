@@ -11,7 +11,7 @@
 use hikyaku_store::{AccountSql, AccountTx, Param, Row, ServiceTx, Sql, StoreError};
 use hikyaku_types::{AccountId, TenantId, Timestamp};
 
-use crate::{entry, pack, search, subscription};
+use crate::{entry, pack, search, snapshot, subscription};
 
 /// A mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -514,7 +514,7 @@ pub(crate) fn empty(tx: &mut AccountTx<'_>, id: MailboxId, now: Timestamp) -> Re
     if tx.execute(FORGET_TOMBSTONES, &[id.into()])? > 0 {
         return Ok(false);
     }
-    if !pack::forget(tx, id)? {
+    if !pack::forget(tx, id)? || !snapshot::forget(tx, id)? {
         return Ok(false);
     }
     search::forget_mailbox(tx, id)?;

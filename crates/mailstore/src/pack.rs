@@ -21,6 +21,7 @@ use hikyaku_types::{AccountId, EmailId, ThreadId, Timestamp};
 
 use crate::entry::{self, Entry};
 use crate::mailbox::{MailboxId, next_modseq};
+use crate::varint::{put, take};
 
 /// Most messages of one pack.
 pub const MOST: u16 = 256;
@@ -138,16 +139,14 @@ impl Pack {
         let bytes = decode(stored).ok()?;
         let (mut places, mut uid, mut left) = (Vec::new(), 0u32, bytes.as_slice());
         while !left.is_empty() {
-            let (step, behind) = take(left)?;
-            uid = uid.checked_add(u32::try_from(step).ok()?)?;
-            let from = bytes.len() - behind.len();
-            let mut rest = behind.get(3 * 8..)?;
+            uid = uid.checked_add(u32::try_from(take(&mut left)?).ok()?)?;
+            let from = bytes.len() - left.len();
+            left = left.get(3 * 8..)?;
             for _ in 0..TEXTS {
-                let (length, text) = take(rest)?;
-                rest = text.get(usize::try_from(length).ok()?..)?;
+                let length = take(&mut left)?;
+                left = left.get(usize::try_from(length).ok()?..)?;
             }
-            places.push((uid, from..bytes.len() - rest.len()));
-            left = rest;
+            places.push((uid, from..bytes.len() - left.len()));
         }
         Some(Self { bytes, places })
     }
@@ -169,8 +168,8 @@ impl Pack {
         let [email, thread, received_at] = <[[u8; 8]; 3]>::try_from(numbers).ok()?.map(i64::from_le_bytes);
         let mut texts = [&[][..]; TEXTS];
         for text in &mut texts {
-            let (length, behind) = take(rest)?;
-            (*text, rest) = behind.split_at_checked(usize::try_from(length).ok()?)?;
+            let length = take(&mut rest)?;
+            (*text, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
         }
         Some(Listing {
             uid: *uid,
@@ -180,26 +179,6 @@ impl Pack {
             texts,
         })
     }
-}
-
-/// A number, seven bits to a byte, the lowest first.
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn take(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0;
-    for (at, byte) in bytes.iter().enumerate().take(9) {
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((number, bytes.get(at + 1..)?));
-        }
-    }
-    None
 }
 
 /// Stored packs of this version from UID `first` on, at most `limit`, for [`Pack::read`];

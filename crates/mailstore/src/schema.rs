@@ -172,5 +172,23 @@ pub const SCHEMA: Component = Component {
             postgres: "",
             tables: &[("subscription", By::Account)],
         },
+        Migration {
+            number: 6,
+            name: "snapshots of large mailboxes",
+            sql: "
+            CREATE TABLE snapshot (
+                account {int} NOT NULL,
+                mailbox {int} NOT NULL,
+                last_uid {int} NOT NULL,
+                first_uid {int} NOT NULL,
+                as_of {int} NOT NULL,
+                bytes {blob} NOT NULL,
+                PRIMARY KEY (account, mailbox, last_uid)
+            ) {clustered};
+        ",
+            // Compressed already: the server need not try again.
+            postgres: "ALTER TABLE snapshot ALTER COLUMN bytes SET STORAGE EXTERNAL",
+            tables: &[("snapshot", By::Account)],
+        },
     ],
 };

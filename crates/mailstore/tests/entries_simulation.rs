@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use hikyaku_mailstore::email::{AppendError, AppendedEmail};
 use hikyaku_mailstore::entry::Point;
+use hikyaku_mailstore::snapshot::{self, NewPart};
 use hikyaku_mailstore::{
-    Change, CopyError, DeliverError, Flags, IfFull, Keywords, MailboxError, MailboxId, MailboxPath, Outcome,
-    Quota, QuotaError, Role, Target, Threading, account, append, entry, mailbox,
+    Change, CopyError, DeliverError, Entry, Flags, IfFull, Keywords, MailboxError, MailboxId, MailboxPath,
+    Outcome, Quota, QuotaError, Role, Target, Threading, account, append, entry, mailbox,
 };
-use hikyaku_store::{AccountHome, Sql, StoreError};
+use hikyaku_store::{AccountHome, AccountTx, Sql, StoreError};
 use hikyaku_testkit::{Rng, SHARD, TestStore};
 use hikyaku_types::{Clock, ContentId, EmailId};
 
@@ -23,6 +24,9 @@ const COMPARE_EVERY: u64 = 25;
 /// Small enough that both are reached in a run.
 const QUOTA: u64 = 60_000;
 const POOL: u64 = 100_000;
+
+/// Entries of a part of a snapshot.
+const PART: u16 = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Message {
@@ -110,6 +114,10 @@ struct Simulation {
     /// Deliveries whose keys are kept: number of the mail, and who has it.
     delivered: BTreeMap<u64, BTreeSet<i64>>,
     next_mail: u64,
+    /// Parts of snapshots that were made and are kept later, as if their maker were slow.
+    late: Vec<(AccountHome, MailboxId, NewPart)>,
+    /// Snapshots that were of use when compared.
+    snapshots: u32,
 }
 
 fn run(mail: TestStore, seed: u64, steps: u64) {
@@ -127,6 +135,8 @@ fn run(mail: TestStore, seed: u64, steps: u64) {
         unpurged: BTreeMap::new(),
         delivered: BTreeMap::new(),
         next_mail: 0,
+        late: Vec::new(),
+        snapshots: 0,
     };
     for step in 1..=steps {
         simulation.mail.clock.advance(Duration::from_millis(10));
@@ -135,12 +145,13 @@ fn run(mail: TestStore, seed: u64, steps: u64) {
             simulation.compare();
         }
     }
+    assert!(simulation.snapshots > 10, "only {} snapshots", simulation.snapshots);
 }
 
 impl Simulation {
     fn step(&mut self) {
         let account = self.rng.below(self.accounts.len() as u64) as usize;
-        match self.rng.below(20) {
+        match self.rng.below(22) {
             0..5 => self.deliver(),
             5..7 => self.append(account),
             7..9 => self.copy(account),
@@ -150,6 +161,7 @@ impl Simulation {
             16 => self.create(account),
             17 => self.rename(account),
             18 => self.delete_or_purge(account),
+            19..21 => self.snapshot(account),
             _ => self.subscribe(account),
         }
     }
@@ -567,6 +579,49 @@ impl Simulation {
         }
     }
 
+    /// Makes the snapshot of a mailbox, perhaps not to the end, perhaps with a part that comes
+    /// late.
+    fn snapshot(&mut self, account: usize) {
+        let (home, folder) = (self.accounts[account].home, self.folder(account));
+        let (id, mut next) = (MailboxId::from_i64(folder), 1);
+        loop {
+            let wanted = self.mail.read_as(home, move |tx| snapshot::wanted(tx, id, next, PART)).unwrap();
+            assert_eq!(wanted.is_some(), self.accounts[account].folders.contains_key(&folder));
+            let Some(wanted) = wanted else { return };
+            self.late.push((home, id, NewPart::of(&wanted)));
+            if self.rng.chance(80) {
+                self.rng.shuffle(&mut self.late);
+                let upto = self.rng.below(2) as usize;
+                for (home, id, new) in self.late.drain(upto.min(self.late.len())..).collect::<Vec<_>>() {
+                    self.mail.write_as(home, move |tx| snapshot::keep(tx, id, &new)).unwrap();
+                }
+            }
+            let Some(last) = wanted.entries.last().filter(|_| !wanted.is_last && self.rng.chance(95)) else {
+                return;
+            };
+            next = last.uid + 1;
+        }
+    }
+
+    /// What is read from a snapshot and what came after it is what the entries say.
+    fn compare_snapshots(&mut self) {
+        for account in &self.accounts {
+            for id in account.folders.keys() {
+                let id = MailboxId::from_i64(*id);
+                let (entries, recalled) = self
+                    .mail
+                    .read_as::<_, StoreError, _>(account.home, move |tx| {
+                        Ok((entry::entries(tx, id, 0, 500)?, recalled(tx, id)?))
+                    })
+                    .unwrap();
+                if let Some(recalled) = recalled {
+                    assert_eq!(recalled, entries, "in {id:?}");
+                    self.snapshots += 1;
+                }
+            }
+        }
+    }
+
     /// Takes over the modseqs that the store gave, once what it gave them to agrees.
     fn learn_modseqs(&mut self, account: usize) {
         let mail = &self.mail;
@@ -592,6 +647,7 @@ impl Simulation {
         for account in 0..self.accounts.len() {
             self.learn_modseqs(account);
         }
+        self.compare_snapshots();
         for account in &self.accounts {
             self.compare_folders(account);
             let used = self.mail.read_as(account.home, account::usage).unwrap().unwrap();
@@ -655,6 +711,30 @@ impl Simulation {
         let expunged: BTreeSet<(i64, u32)> = expunged.iter().map(|one| (one.modseq, one.uid)).collect();
         assert_eq!(expunged, folder.expunged, "expunges in {id:?}");
     }
+}
+
+/// The entries of a mailbox by way of its snapshot.
+fn recalled(tx: &mut AccountTx<'_>, id: MailboxId) -> Result<Option<Vec<Entry>>, StoreError> {
+    let row = mailbox::mailbox(tx, id)?.expect("it is there");
+    let Some(found) = snapshot::snapshot(tx, &row, 500)? else { return Ok(None) };
+    let (mut entries, mut next) = (BTreeMap::new(), 1);
+    for part in &found.parts {
+        assert!((next..=part.last).contains(&part.first), "parts do not overlap");
+        entries.extend(
+            entry::within(tx, id, (next, part.first - 1), 500)?.into_iter().map(|one| (one.uid, one)),
+        );
+        let kept = snapshot::read(tx, id, part)?.expect("it can be read");
+        assert!(kept.iter().all(|one| (part.first..=part.last).contains(&one.uid)));
+        entries.extend(kept.into_iter().map(|one| (one.uid, one)));
+        next = part.last + 1;
+    }
+    entries.extend(entry::within(tx, id, (next, u32::MAX), 500)?.into_iter().map(|one| (one.uid, one)));
+    let changed = entry::changed_since(tx, id, Point::after(found.as_of), 500)?;
+    let expunged = entry::expunged_since(tx, id, Point::after(found.as_of), 500)?;
+    assert_eq!(found.changes, (changed.len() + expunged.len()) as u64);
+    entries.extend(changed.into_iter().map(|one| (one.uid, one)));
+    entries.retain(|uid, _| expunged.iter().all(|gone| gone.uid != *uid));
+    Ok(Some(entries.into_values().collect()))
 }
 
 /// Puts copies into a folder and compares their UIDs. A copy is new there: nobody changed it.

@@ -23,7 +23,7 @@ use hikyaku_access::block::Block;
 use hikyaku_access::place::Places;
 use hikyaku_access::rule::change::{Begin, OwnAddress};
 use hikyaku_directory::{Action, Entrance, FieldEdit, Kind, Named, Request, RuleMode, Verb};
-use hikyaku_imap_server::{Bounds, Memory, Mode as ImapMode, Packer, Start, Versions};
+use hikyaku_imap_server::{Bounds, Memory, Mode as ImapMode, Packer, Sizes, Start, Versions};
 use hikyaku_mailstore::KeyCleaner;
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Connection, Limits, Listener, Shutdown};
@@ -449,7 +449,7 @@ fn imap_services(
     gate: &Arc<Gate>,
     ids: &Arc<RisingIds>,
 ) -> (hikyaku_imap_server::Services, impl Future<Output = ()> + use<>) {
-    let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), 256);
+    let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), Sizes::default());
     let services = hikyaku_imap_server::Services {
         search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),

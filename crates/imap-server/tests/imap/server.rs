@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hikyaku_imap_server::{Bounds, Memory, Mode, Packer, Services, Start, Versions, serve};
+use hikyaku_imap_server::{Bounds, Memory, Mode, Packer, Services, Sizes, Start, Versions, serve};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_net::{Ending, Limits, Listener, Shutdown, TlsAcceptor};
 use hikyaku_sign_in::Gate;
@@ -27,7 +27,7 @@ pub(crate) const ERRORS: u32 = 10;
 /// More memory than any test needs, unless it is about that.
 const MEMORY: u64 = 64 << 20;
 /// Messages of a pack: few, so that small mailboxes have some.
-const PACK: u16 = 4;
+const SIZES: Sizes = Sizes { pack: 4, snapshot: 5 };
 /// What ann may store.
 const QUOTA: u64 = 3_000_000;
 
@@ -191,7 +191,7 @@ async fn listen(
 
 async fn services(mail: &TestStore, directory: &TestDirectory, memory: u64) -> (Services, JoinHandle<()>) {
     let clock = Arc::new(ManualClock::at(mail.clock.now()));
-    let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), PACK);
+    let (packer, packing) = Packer::new(Arc::clone(&mail.store), Arc::clone(&mail.content), SIZES);
     let services = Services {
         search: Indexer::new(Arc::clone(&mail.store), Arc::clone(&mail.content)),
         store: Arc::clone(&mail.store),
@@ -202,7 +202,7 @@ async fn services(mail: &TestStore, directory: &TestDirectory, memory: u64) -> (
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock,
         random: Arc::new(SeededRandom::new(8)),
-        versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60 })),
+        versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60, snapshots_from: 4 })),
         packer,
         memory: Arc::new(Memory::new(memory, MESSAGE_BYTES)),
     };

@@ -18,6 +18,8 @@ use std::collections::HashSet;
 use hikyaku_mime::search::{Gram, Place};
 use hikyaku_types::EmailId;
 
+use crate::varint::{self, put};
+
 /// Most emails of a segment.
 pub(super) const MOST_EMAILS: usize = 2048;
 
@@ -343,26 +345,8 @@ pub(super) fn decode_emails(mut bytes: &[u8]) -> Result<Vec<EmailId>, Damaged> {
     Ok(emails)
 }
 
-/// LEB128.
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 fn take(bytes: &mut &[u8]) -> Result<u64, Damaged> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (&octet, rest) = bytes.split_first().ok_or(Damaged)?;
-        *bytes = rest;
-        number |= u64::from(octet & 0x7f) << shift;
-        if octet < 0x80 {
-            return Ok(number);
-        }
-    }
-    Err(Damaged)
+    varint::take(bytes).ok_or(Damaged)
 }
 
 #[cfg(test)]
