@@ -199,6 +199,8 @@ const PARENT: AccountSql = AccountSql::new("SELECT parent FROM mailbox WHERE acc
 const SUBSCRIBE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET subscribed = $3 WHERE account = $1 AND mailbox = $2 AND mailbox > 0 AND parent <> -2",
 );
+const LOCK: AccountSql =
+    AccountSql::new("UPDATE mailbox SET modseq = modseq WHERE account = $1 AND mailbox = 0");
 const SEQUENCE: AccountSql = AccountSql::new(
     "UPDATE mailbox SET modseq = modseq + 1 WHERE account = $1 AND mailbox = 0 RETURNING modseq",
 );
@@ -236,6 +238,12 @@ pub(crate) fn read(row: Row<'_>) -> Result<Mailbox, StoreError> {
 /// Takes the account's next modseq. On PostgreSQL this locks the account, so it comes first.
 pub(crate) fn next_modseq(tx: &mut AccountTx<'_>) -> Result<Option<i64>, StoreError> {
     tx.row(SEQUENCE, &[], |row| row.get(0))
+}
+
+/// Locks the account on PostgreSQL for work that changes nothing that anybody is told of.
+/// False if it is not there.
+pub(crate) fn lock(tx: &mut AccountTx<'_>) -> Result<bool, StoreError> {
+    Ok(tx.execute(LOCK, &[])? > 0)
 }
 
 /// The mailbox with this id, unless it is deleted.

@@ -20,7 +20,7 @@ use hikyaku_store::{AccountSql, AccountTx, ServiceTx, Sql, StoreError, decode, e
 use hikyaku_types::{AccountId, EmailId, ThreadId, Timestamp};
 
 use crate::entry::{self, Entry};
-use crate::mailbox::{MailboxId, next_modseq};
+use crate::mailbox::{self, MailboxId};
 use crate::varint::{put, take};
 
 /// Most messages of one pack.
@@ -247,7 +247,7 @@ pub fn keep(
     version: i64,
 ) -> Result<(), StoreError> {
     // Under the account's lock: what is expunged from here on is counted.
-    if next_modseq(tx)?.is_none() {
+    if !mailbox::lock(tx)? {
         return Ok(());
     }
     let (first, last) = (wanted.entries.first(), wanted.entries.last());
@@ -328,7 +328,7 @@ pub fn untidy(tx: &mut ServiceTx<'_>, after: Option<Place>) -> Result<Vec<Place>
 /// # Errors
 /// [`StoreError`].
 pub fn tidy(tx: &mut AccountTx<'_>, mailbox: MailboxId, last_uid: u32) -> Result<(), StoreError> {
-    if next_modseq(tx)?.is_none() {
+    if !mailbox::lock(tx)? {
         return Ok(());
     }
     let key = [mailbox.into(), last_uid.into()];

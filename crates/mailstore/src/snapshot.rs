@@ -22,7 +22,7 @@ use hikyaku_types::{EmailId, Timestamp};
 
 use crate::entry::{self, Entry};
 use crate::flags::{Flags, Keywords};
-use crate::mailbox::{self, Mailbox, MailboxId, next_modseq};
+use crate::mailbox::{self, Mailbox, MailboxId};
 use crate::varint::{put, put_signed, take, take_signed};
 
 /// Most entries of a part.
@@ -181,7 +181,7 @@ impl NewPart {
 /// [`StoreError`].
 pub fn keep(tx: &mut AccountTx<'_>, id: MailboxId, new: &NewPart) -> Result<(), StoreError> {
     // Under the account's lock, so that it cannot come behind what removes the mailbox.
-    if next_modseq(tx)?.is_none() {
+    if !mailbox::lock(tx)? {
         return Ok(());
     }
     let Some(row) = mailbox::mailbox(tx, id)? else { return Ok(()) };

@@ -30,6 +30,7 @@ mod server;
 mod sessions;
 mod sign_in;
 mod simple;
+mod snapshots;
 mod sort;
 mod tls;
 mod wrong;
