@@ -202,7 +202,7 @@ async fn services(mail: &TestStore, directory: &TestDirectory, memory: u64) -> (
         ids: Arc::new(RisingIds::new(NodeId::new(2).expect("2 is a node"))),
         clock,
         random: Arc::new(SeededRandom::new(8)),
-        versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 60, snapshots_from: 4 })),
+        versions: Arc::new(Versions::new(Bounds { messages_from: 3, entries: 40, snapshots_from: 4 })),
         packer,
         memory: Arc::new(Memory::new(memory, MESSAGE_BYTES)),
     };

@@ -1,5 +1,5 @@
 //! Mailboxes that are not in memory come from their snapshot. The server of these tests keeps
-//! no mailbox of more than 60 messages in memory, and makes snapshots from 4 on.
+//! no mailbox of more than 40 messages in memory, and makes snapshots from 4 on.
 //!
 //! That an answer comes from a snapshot shows in a row that is changed behind everybody's back.
 
