@@ -70,7 +70,7 @@ pub struct Visit {
     sessions: Arc<Sessions>,
 }
 
-/// Tells a connection that its session is ended.
+/// Tells a connection that its session is ended, or a process that it must end.
 #[derive(Debug, Clone, Default)]
 pub struct End(Arc<(AtomicBool, Notify)>);
 
@@ -133,7 +133,7 @@ impl End {
         self.0.0.load(Ordering::Acquire)
     }
 
-    fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let (has_come, notify) = &*self.0;
         has_come.store(true, Ordering::Release);
         notify.notify_waiters();
