@@ -77,6 +77,10 @@ const WRITE: Sql = Sql::new(
 );
 const FORGET: Sql = Sql::new("DELETE FROM habit WHERE account = $1 AND what = $2");
 const NOTE: Sql = Sql::new("INSERT INTO unusual (id, tenant, account, what) VALUES ($1, $2, $3, $4)");
+const ADD: Sql = Sql::new(
+    "INSERT INTO unusual (id, tenant, account, what) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (id) DO UPDATE SET what = unusual.what || $5",
+);
 const EXPIRE: Sql = Sql::new(
     "DELETE FROM habit WHERE (account, what) IN
         (SELECT account, what FROM habit WHERE last < $1 ORDER BY last LIMIT 500)",
@@ -132,9 +136,32 @@ pub(crate) fn note(tx: &mut ServiceTx<'_>, id: i64, record: &Record) -> Result<(
         let tenant = tenant_column(record.tenant).into();
         tx.execute(NOTE, &[id.into(), tenant, account.into(), (&what).into()])?;
     }
+    learn(tx, account, record, &stored)
+}
+
+/// Notes that the program of a line is unusual, which was named after the rest of it was compared,
+/// and learns from it.
+pub(crate) fn note_program(tx: &mut ServiceTx<'_>, id: i64, record: &Record) -> Result<(), StoreError> {
+    let SubjectKey::Account(account) = record.subject else { return Ok(()) };
+    let stored = read(tx, account)?;
+    let found = unusual(record, &stored).into_iter().find(|one| matches!(one, Unusual::Device(_)));
+    if let Some(device) = found {
+        let (tenant, what) = (tenant_column(record.tenant).into(), device.to_string());
+        let further = format!("\n{what}");
+        tx.execute(ADD, &[id.into(), tenant, account.into(), (&what).into(), (&further).into()])?;
+    }
+    learn(tx, account, record, &stored)
+}
+
+fn learn(
+    tx: &mut ServiceTx<'_>,
+    account: AccountId,
+    record: &Record,
+    stored: &Habits,
+) -> Result<(), StoreError> {
     let mut habits = stored.clone();
     let gone = habits.learn(record);
-    write(tx, account, record.tenant, &stored, &habits)?;
+    write(tx, account, record.tenant, stored, &habits)?;
     gone.iter()
         .try_for_each(|habit| tx.execute(FORGET, &[account.into(), (&habit.to_string()).into()]).map(drop))
 }

@@ -35,6 +35,7 @@ mod history;
 mod key;
 mod lifts;
 mod line;
+mod named;
 mod number;
 mod pending;
 mod permits;
