@@ -14,6 +14,7 @@
 //! Known weakness: a habit is written anew once a day, and where somebody was once in ten minutes,
 //! so a journey is measured from up to ten minutes too early.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use hikyaku_access::facts::SubjectKey;
@@ -234,11 +235,7 @@ impl Gate {
         limit: u16,
     ) -> Result<Vec<UnusualLine>, StoreError> {
         self.flush().await?;
-        let ((lines, whys), whose) = match wanted {
-            Wanted::Account(account) => (OF_ACCOUNT, account.as_i64()),
-            Wanted::Tenant(tenant) => (OF_TENANT, tenant.as_i64()),
-            Wanted::All => (OF_ALL, 0),
-        };
+        let ((lines, whys), whose) = statements(wanted);
         let (before, since) = (before.unwrap_or(i64::MAX), floor(since));
         self.read("sign-in.unusual", move |tx| {
             let values = [whose.into(), before.into(), since.into(), limit.min(STEP).into()];
@@ -252,6 +249,24 @@ impl Gate {
             lines.into_iter().map(with_why).collect()
         })
         .await
+    }
+
+    /// What was unusual about these lines, which are a page of what is wanted, by their ids.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn why_unusual(
+        &self,
+        wanted: Wanted,
+        page: &[Line],
+    ) -> Result<HashMap<i64, Vec<Unusual>>, StoreError> {
+        let (Some(newest), Some(oldest)) = (page.first(), page.last()) else { return Ok(HashMap::new()) };
+        let ((_, whys), whose) = statements(wanted);
+        let (before, since) = (newest.id.saturating_add(1), oldest.id);
+        let read = self.read("sign-in.why_unusual", move |tx| {
+            tx.rows(whys, &[whose.into(), before.into(), since.into(), STEP.into()], read_why)
+        });
+        Ok(read.await?.into_iter().collect())
     }
 
     /// Forgets habits that nobody has any more, and what was unusual about lines that are gone.
@@ -276,6 +291,14 @@ impl Gate {
                 None => return Ok(()),
             }
         }
+    }
+}
+
+fn statements(wanted: Wanted) -> ((Sql, Sql), i64) {
+    match wanted {
+        Wanted::Account(account) => (OF_ACCOUNT, account.as_i64()),
+        Wanted::Tenant(tenant) => (OF_TENANT, tenant.as_i64()),
+        Wanted::All => (OF_ALL, 0),
     }
 }
 
