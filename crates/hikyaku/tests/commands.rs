@@ -374,6 +374,7 @@ fn an_operator_administers_without_a_server() {
         ("role create --account info@example.org", "role administrator:tanaka@example.org was created"),
         ("role show administrator:info@example.org", "administrator:tanaka@example.org\n"),
         ("account list --json", "{\"objects\":{\"objects\":[{\"kind\":\"account\""),
+        ("plan create week --history-days 7", "plan week was created"),
     ] {
         let said = admin(&data, line, "").unwrap();
         assert!(said.contains(expected), "{line}: {said}");
@@ -385,6 +386,8 @@ fn an_operator_administers_without_a_server() {
         ("account create a@example.org --json", ""),
         ("account create b@example.org --json", "{\"error\":{\"code\":\"limit\""),
         ("plan delete basic", "plan `basic` is in use by the tenant acme"),
+        ("plan create short --history-days 6", "history_days: it is 7 at least: blocks are made of the"),
+        ("plan change basic --history-days 0", "history_days: it is 7 at least: blocks are made of the"),
         ("account create", "<NAME>"),
         ("credential show tanaka@example.org", "there is no credential"),
     ] {
