@@ -35,11 +35,11 @@ fn ip(kind: u8, number: u32) -> IpAddr {
 }
 
 fn account(kind: u8, number: u32) -> AccountId {
-    AccountId::from_i64(i64::from(kind) << 32 | i64::from(number) + 1).unwrap()
+    AccountId::from_i64((i64::from(kind) << 32) | (i64::from(number) + 1)).unwrap()
 }
 
 fn name(kind: u8, number: u32) -> SubjectKey {
-    SubjectKey::Missing(u64::from(kind) << 32 | u64::from(number))
+    SubjectKey::Missing((u64::from(kind) << 32) | u64::from(number))
 }
 
 fn event(at: Timestamp, ip: IpAddr, what: What) -> Event {
