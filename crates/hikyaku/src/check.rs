@@ -11,18 +11,20 @@ use hikyaku_store::{Location, Options, Scope, ServiceScope, StoreError, placemen
 use hikyaku_telemetry::Metrics;
 use hikyaku_types::{AccountId, Actor, ContentId, Service, ShardId, TenantId};
 
-use crate::services::Installation;
+use crate::services::{Installation, Opening, Process};
 
 pub(crate) fn store(data: &Path, location: &Location, key_ring: &Path) -> anyhow::Result<()> {
     if !data.is_dir() {
         bail!("there is no folder {}", data.display());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let installation =
-        Installation::open(data, location, key_ring, &Options::default(), &mut Metrics::new(), &runtime)?;
+    let options = Options::default();
+    let opening = Opening { data, location, key_ring, options: &options, process: Process::Command };
+    let installation = Installation::open(&opening, &mut Metrics::new(), &runtime)?;
     let report = runtime.block_on(examine(&installation))?;
     let report =
         Report { problems: [installation.store.engine_problems()?, report.problems].concat(), ..report };
+    installation.leave(&runtime);
     for problem in &report.problems {
         println!("{problem}");
     }

@@ -19,7 +19,7 @@ use hikyaku_directory::{
 use hikyaku_net::TlsAcceptor;
 use hikyaku_store::{DataLock, Location, Options, Store};
 use hikyaku_telemetry::Metrics;
-use hikyaku_types::{AccountId, Actor, Clock, Domain, SystemClock, SystemRandom, TenantId};
+use hikyaku_types::{AccountId, Actor, Clock, Domain, NodeId, SystemClock, SystemRandom, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use crate::bounds::Bounds;
 use crate::listen::{Door, Listeners, Manner};
 use crate::make::password;
-use crate::services::{COMPONENTS, Installation, usual_key_ring};
+use crate::services::{COMPONENTS, Installation, Opening, Process, usual_key_ring};
 use crate::settings::ResolverSettings;
 
 #[derive(clap::Args)]
@@ -158,15 +158,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Store::migrate(&location, &Options::default(), &COMPONENTS)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut metrics = Metrics::new();
-    let installation = Installation::open_locked(
-        lock,
-        &arguments.data,
-        &location,
-        &usual_key_ring(&arguments.data),
-        &Options::default(),
-        &mut metrics,
-        &runtime,
-    )?;
+    let opening = Opening {
+        data: &arguments.data,
+        location: &location,
+        key_ring: &usual_key_ring(&arguments.data),
+        options: &Options::default(),
+        process: Process::Server(NodeId::FIRST),
+    };
+    let installation = Installation::open_locked(lock, &opening, &mut metrics, &runtime)?;
     let directory = installation.directory(2, None, BlockBounds::default())?;
     runtime.block_on(state.make_known(&directory))?;
     let tls = Certificates::load_or_make(&arguments.data.join("tls"))?;

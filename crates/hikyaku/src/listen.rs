@@ -9,7 +9,7 @@ use hikyaku_directory::Directory;
 use hikyaku_imap_server::{Memory, Mode as ImapMode, Start};
 use hikyaku_net::{Listener, Shutdown, TlsAcceptor};
 use hikyaku_sender_auth::dns::{Network as DnsNetwork, Resolver};
-use hikyaku_sign_in::{Atlas, Gate};
+use hikyaku_sign_in::{Atlas, Gate, Number};
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_smtp_proto::{Listener as Kind, Settings};
 use hikyaku_smtp_server::{Judge, Mode as SmtpMode};
@@ -108,6 +108,7 @@ pub(crate) struct Listeners {
     /// Ended between two of its steps, which are transactions.
     background: tokio::task::AbortHandle,
     gate: Arc<Gate>,
+    number: Number,
 }
 
 impl Listeners {
@@ -149,6 +150,7 @@ impl Listeners {
             background: tokio::spawn(background(installation, directory, &gate, manner.trace)?)
                 .abort_handle(),
             gate,
+            number: installation.number.clone(),
         };
         for (door, listener) in bound {
             let listener = listener.counting(&installation.net_metrics).behind(manner.proxies.clone());
@@ -182,12 +184,14 @@ impl Listeners {
         self.addresses.iter().find(|(door, _)| *door == wanted).map(|(_, address)| *address)
     }
 
-    /// Serves until the process is told to end, then lets sessions end.
+    /// Serves until the process is told to end, or has lost its number; then lets sessions end.
     pub(crate) async fn serve_until_signal(mut self) -> anyhow::Result<()> {
+        let mut is_lost = false;
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted?,
             _ = terminate.recv() => {}
+            () = self.number.lost() => is_lost = true,
         }
         tracing::info!("ending");
         self.shutdown.begin();
@@ -201,6 +205,9 @@ impl Listeners {
         }
         if let Err(error) = self.refusals.flush().await {
             tracing::warn!(%error, "the last refusals are not in the trace");
+        }
+        if is_lost {
+            bail!("another server has taken the number {} meanwhile", self.number.node().number());
         }
         Ok(())
     }

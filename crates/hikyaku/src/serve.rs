@@ -8,7 +8,7 @@ use hikyaku_telemetry::Metrics;
 
 use crate::listen::{Listeners, Manner};
 use crate::reload::{self, Files, FreshCertificates, FreshPlaces};
-use crate::services::Installation;
+use crate::services::{Installation, Opening, Process};
 use crate::settings::{self, certificates};
 
 pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
@@ -19,14 +19,14 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut metrics = Metrics::new();
-    let installation = Installation::open(
-        &settings.data,
-        &settings.location,
-        &settings.key_ring,
-        &settings.store,
-        &mut metrics,
-        &runtime,
-    )?;
+    let opening = Opening {
+        data: &settings.data,
+        location: &settings.location,
+        key_ring: &settings.key_ring,
+        options: &settings.store,
+        process: Process::Server(settings.node),
+    };
+    let installation = Installation::open(&opening, &mut metrics, &runtime)?;
     let directory =
         installation.directory(settings.passwords_at_once, settings.breached, settings.blocking)?;
     let tls = certificates::by_name(&settings.certificates)?.map(TlsAcceptor::new).transpose()?;
@@ -50,7 +50,7 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         atlas,
         trace: settings.trace,
     };
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let hangup = reload::hangup()?;
         let listeners = Listeners::open(&settings.listen, &manner, &installation, &directory).await?;
         for (door, address) in &listeners.addresses {
@@ -58,8 +58,9 @@ pub(crate) fn run(config: &Path) -> anyhow::Result<()> {
         }
         tokio::spawn(reload::keep_fresh(fresh, hangup));
         listeners.serve_until_signal().await
-    })?;
+    });
+    installation.leave(&runtime);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     installation.store.close();
-    Ok(())
+    served
 }

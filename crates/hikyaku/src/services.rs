@@ -8,13 +8,14 @@ use hikyaku_imap_server::{Bounds, Memory, Packer, Sizes, Versions};
 use hikyaku_mailstore::search::Indexer;
 use hikyaku_mailstore::{KeyCleaner, account};
 use hikyaku_queue::Administration;
-use hikyaku_sign_in::{Atlas, Gate};
+use hikyaku_sign_in::{Atlas, Gate, Number, NumberError};
 use hikyaku_smtp_server::{Isolation, Judge, Limits, Services};
 use hikyaku_store::{Component, Content, DataLock, Location, Objects, Options, Scope, Store, StoreError};
 use hikyaku_telemetry::Metrics;
 use hikyaku_trace::RefusalLog;
 use hikyaku_types::{Actor, Clock, NodeId, Random, RisingIds, Service, SystemClock, SystemRandom};
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 
 /// The tables of everything that keeps state.
 pub(crate) const COMPONENTS: [&Component; 9] = [
@@ -49,44 +50,69 @@ pub(crate) struct Installation {
     pub(crate) data: PathBuf,
     /// Other nodes may work on the same databases.
     pub(crate) is_shared: bool,
+    /// What this process is called among them; in every id that it makes.
+    pub(crate) number: Number,
+    /// Says that the number is in use.
+    keeping: Option<AbortHandle>,
     pub(crate) net_metrics: hikyaku_net::Metrics,
     smtp_metrics: hikyaku_smtp_server::Metrics,
     _lock: DataLock,
 }
 
+/// Which installation is to be opened, and by whom.
+pub(crate) struct Opening<'a> {
+    pub(crate) data: &'a Path,
+    pub(crate) location: &'a Location,
+    pub(crate) key_ring: &'a Path,
+    pub(crate) options: &'a Options,
+    pub(crate) process: Process,
+}
+
+/// What opens an installation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Process {
+    /// A server with this number. Where a database is shared, no other one may have it.
+    Server(NodeId),
+    /// A command line. Beside servers of a shared database it takes a number that they never have.
+    Command,
+}
+
 impl Installation {
     /// Opens databases that are up to date. Outside the runtime, which it borrows.
     pub(crate) fn open(
-        data: &Path,
-        location: &Location,
-        key_ring: &Path,
-        options: &Options,
+        opening: &Opening<'_>,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
-        let lock = DataLock::take(data)?;
-        Self::open_locked(lock, data, location, key_ring, options, metrics, runtime)
+        let lock = DataLock::take(opening.data)?;
+        Self::open_locked(lock, opening, metrics, runtime)
     }
 
     /// The same for a folder that is locked already.
     pub(crate) fn open_locked(
         lock: DataLock,
-        data: &Path,
-        location: &Location,
-        key_ring: &Path,
-        options: &Options,
+        opening: &Opening<'_>,
         metrics: &mut Metrics,
         runtime: &Runtime,
     ) -> anyhow::Result<Self> {
-        let store = Store::open(location, options, &COMPONENTS, metrics.of_crate("store"))?;
+        let Opening { data, location, key_ring, options, process } = *opening;
+        let store = Arc::new(Store::open(location, options, &COMPONENTS, metrics.of_crate("store"))?);
+        let is_shared = location.folder().is_none();
         let objects = Objects::folder(&data.join("objects"))?;
         runtime.block_on(store.open_key_ring(key_ring, &SystemRandom))?;
+        // Before anything is made that carries it.
+        let number = runtime.block_on(claim(&store, process, is_shared))?;
+        let keeping = is_shared.then(|| {
+            let (number, store) = (number.clone(), Arc::clone(&store));
+            let keep = async move { number.keep(store, Arc::new(SystemClock)).await };
+            runtime.spawn(keep).abort_handle()
+        });
         let (content, ids) = runtime.block_on(async {
             let content = Content::open(&store, objects, &SystemRandom).await?;
-            let ids = rising_ids(&store).await?;
+            let ids = rising_ids(&store, number.node()).await?;
             Ok::<_, StoreError>((content, ids))
         })?;
-        let (store, content, ids) = (Arc::new(store), Arc::new(content), Arc::new(ids));
+        let (content, ids) = (Arc::new(content), Arc::new(ids));
         Ok(Self {
             refusals: RefusalLog::new(Arc::clone(&store), Arc::clone(&ids)),
             search: Indexer::new(Arc::clone(&store), Arc::clone(&content)),
@@ -94,11 +120,23 @@ impl Installation {
             content,
             ids,
             data: data.to_owned(),
-            is_shared: location.folder().is_none(),
+            is_shared,
+            number,
+            keeping,
             net_metrics: hikyaku_net::Metrics::new(metrics.of_crate("net")),
             smtp_metrics: hikyaku_smtp_server::Metrics::new(metrics.of_crate("smtp-server")),
             _lock: lock,
         })
+    }
+
+    /// Leaves the number to others; nothing is made after that. Outside the runtime.
+    pub(crate) fn leave(&self, runtime: &Runtime) {
+        if let Some(keeping) = &self.keeping {
+            keeping.abort();
+            if let Err(error) = runtime.block_on(self.number.let_go(&self.store)) {
+                tracing::warn!(%error, "the number of this process is not free at once");
+            }
+        }
     }
 
     /// Who exists, with a pool that checks so many passwords at once, the passwords that nobody
@@ -131,8 +169,9 @@ impl Installation {
         atlas: Atlas,
     ) -> Result<Arc<Gate>, StoreError> {
         let (store, directory, ids) = (Arc::clone(&self.store), Arc::clone(directory), Arc::clone(&self.ids));
-        let gate = Gate::open(store, directory, ids, Arc::new(SystemClock), &SystemRandom, this_node());
-        Ok(Arc::new(gate.await?.with_places(atlas)))
+        let node = self.number.node();
+        let gate = Gate::open(store, directory, ids, Arc::new(SystemClock), &SystemRandom, node);
+        Ok(Arc::new(gate.await?.with_number(&self.number).with_places(atlas)))
     }
 
     /// What SMTP sessions work with; `largest` is the size of the largest content. Must be
@@ -196,14 +235,21 @@ impl Installation {
     }
 }
 
-/// There is one node so far.
-fn this_node() -> NodeId {
-    NodeId::new(0).expect("0 is a node")
+/// The number of this process. Nobody else has a database that lies in the locked folder.
+async fn claim(store: &Store, process: Process, is_shared: bool) -> Result<Number, NumberError> {
+    match process {
+        Process::Server(node) if is_shared => {
+            Number::claim_server(store, &SystemClock, &SystemRandom, node).await
+        }
+        Process::Command if is_shared => Number::claim_command(store, &SystemClock, &SystemRandom).await,
+        Process::Server(node) => Ok(Number::alone(node, &SystemRandom)),
+        Process::Command => Ok(Number::alone(NodeId::FIRST, &SystemRandom)),
+    }
 }
 
 /// Prepares every shard for writing, and makes ids that rise above all that it has.
-async fn rising_ids(store: &Store) -> Result<RisingIds, StoreError> {
-    let ids = RisingIds::new(this_node());
+async fn rising_ids(store: &Store, node: NodeId) -> Result<RisingIds, StoreError> {
+    let ids = RisingIds::new(node);
     let now = SystemClock.now();
     for shard in store.shards() {
         let scope = || Scope::service(&MAINTENANCE, shard, None).expect("maintenance is a service");

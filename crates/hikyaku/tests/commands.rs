@@ -374,6 +374,7 @@ fn an_operator_administers_without_a_server() {
         ("role create --account info@example.org", "role administrator:tanaka@example.org was created"),
         ("role show administrator:info@example.org", "administrator:tanaka@example.org\n"),
         ("account list --json", "{\"objects\":{\"objects\":[{\"kind\":\"account\""),
+        ("plan create week --history-days 7", "plan week was created"),
     ] {
         let said = admin(&data, line, "").unwrap();
         assert!(said.contains(expected), "{line}: {said}");
@@ -385,6 +386,8 @@ fn an_operator_administers_without_a_server() {
         ("account create a@example.org --json", ""),
         ("account create b@example.org --json", "{\"error\":{\"code\":\"limit\""),
         ("plan delete basic", "plan `basic` is in use by the tenant acme"),
+        ("plan create short --history-days 6", "history_days: it is 7 at least: blocks are made of the"),
+        ("plan change basic --history-days 0", "history_days: it is 7 at least: blocks are made of the"),
         ("account create", "<NAME>"),
         ("credential show tanaka@example.org", "there is no credential"),
     ] {
@@ -714,6 +717,20 @@ fn an_administrator_says_from_where_one_may_come() {
     access(&format!("confirm {rule} --from 192.0.2.7"), &[]).unwrap();
     let history = admin(&data, "history list --limit 9", "").unwrap();
     assert!(history.contains("rule-tenant"), "{history}");
+    // The first one had nothing to be compared with; the office was new then.
+    let marked: Vec<&str> = history.lines().filter(|line| line.contains("new-network")).collect();
+    assert!(matches!(marked[..], [line] if line.contains("192.0.2.7")), "{history}");
+    let told = admin_words(&data, &["history", "list", "--limit", "9", "--json"], "").unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let lines = told["history"].as_array().unwrap();
+    let reasons = |source: &str| -> Vec<serde_json::Value> {
+        let of = lines.iter().filter(|line| line["ip"] == source && line["result"] == "admitted");
+        of.map(|line| line["unusual"].clone()).collect()
+    };
+    let text = "for the first time from these addresses";
+    let new_network = serde_json::json!([{ "code": "new-network", "text": text }]);
+    assert_eq!(reasons("192.0.2.7"), [new_network]);
+    assert_eq!(reasons("198.51.100.7").last(), Some(&serde_json::json!([])));
     let exception = "exception create --account ann@example.org --until 2100-01-01 --note travels";
     admin(&data, exception, "").unwrap();
     sign_in(ELSEWHERE, "a OK");

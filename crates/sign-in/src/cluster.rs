@@ -20,6 +20,7 @@ use hikyaku_types::{SessionId, TenantId, Timestamp};
 use crate::gate::Gate;
 use crate::history::Wanted;
 use crate::line::{damaged, floor, word};
+use crate::number::{self, FIRST_COMMAND};
 use crate::sessions::{Session, Which};
 use crate::word::Word;
 
@@ -36,10 +37,10 @@ const STEP: u16 = 400;
 /// So often a node tells a step before it does something else.
 const STEPS: usize = 50;
 
-const ALIVE: Sql = Sql::new(
-    "INSERT INTO node (life, seen) VALUES ($1, $2) ON CONFLICT (life) DO UPDATE SET seen = excluded.seen",
+/// Command lines let nobody in. Servers have numbers below 896, those of before have none.
+const LIVING: Sql = Sql::new(
+    "SELECT life FROM node WHERE seen >= $1 AND (number IS NULL OR number < $2) ORDER BY life LIMIT 1000",
 );
-const LIVING: Sql = Sql::new("SELECT life FROM node WHERE seen >= $1 ORDER BY life LIMIT 1000");
 const BEGIN: Sql = Sql::new(
     "INSERT INTO session (life, id, tenant, account, service, ip, country, asn, client, since, credential, proof)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
@@ -52,7 +53,8 @@ const LOST: Sql = Sql::new(
     "DELETE FROM session WHERE (life, id) IN (SELECT life, id FROM session
         WHERE life NOT IN (SELECT life FROM node WHERE seen >= $1) LIMIT $2)",
 );
-const DEAD: Sql = Sql::new("DELETE FROM node WHERE seen < $1");
+const DEAD: Sql =
+    Sql::new("DELETE FROM node WHERE life IN (SELECT life FROM node WHERE seen < $1 ORDER BY life LIMIT $2)");
 
 /// The columns of [`read_session`], in its order.
 macro_rules! columns {
@@ -116,14 +118,16 @@ impl Gate {
     async fn meet_in_step(&self) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let (begun, over) = self.news();
-        let (life, told) = (self.life, begun.clone());
+        let (life, node, told) = (self.life, self.claimed, begun.clone());
         let since = floor(now.before(LOOK_BACK));
         let met = self
             .write("sign-in.meet", move |tx| {
-                tx.execute(ALIVE, &[life.into(), now.into()])?;
+                // Whether the number is lost is for `Number::keep` to find.
+                number::beat(tx, life, node, now)?;
                 told.iter().try_for_each(|session| begin(tx, life, session))?;
                 over.iter().try_for_each(|id| tx.execute(OVER, &[life.into(), (*id).into()]).map(drop))?;
-                let living = tx.rows(LIVING, &[now.before(LIVES).into()], |row| row.get::<i64>(0))?;
+                let values = [now.before(LIVES).into(), u32::from(FIRST_COMMAND).into()];
+                let living = tx.rows(LIVING, &values, |row| row.get::<i64>(0))?;
                 Ok((living, tx.rows(ENDINGS, &[since.into(), STEP.into()], read_ending)?, over.clone()))
             })
             .await;
@@ -268,9 +272,9 @@ impl Gate {
 /// Forgets what nodes left that do not live, a step of it. Is there more?
 pub(crate) fn expire_lost(tx: &mut ServiceTx<'_>, now: Timestamp) -> Result<bool, StoreError> {
     let lived = now.before(FORGOTTEN);
-    let is_more = tx.execute(LOST, &[lived.into(), STEP.into()])? >= u64::from(STEP);
-    tx.execute(DEAD, &[lived.into()])?;
-    Ok(is_more)
+    let sessions = tx.execute(LOST, &[lived.into(), STEP.into()])?;
+    let nodes = tx.execute(DEAD, &[lived.into(), STEP.into()])?;
+    Ok(sessions.max(nodes) >= u64::from(STEP))
 }
 
 fn begin(tx: &mut ServiceTx<'_>, life: i64, session: &Session) -> Result<(), StoreError> {

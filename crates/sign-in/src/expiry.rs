@@ -70,6 +70,7 @@ impl Gate {
         let known_for = self.state().limits.known_for;
         self.expire_history(now).await?;
         while self.write("sign-in.expire_sessions", move |tx| cluster::expire_lost(tx, now)).await? {}
+        self.expire_recovery().await?;
         let deeds = floor(now.before(DEEDS));
         self.remove("sign-in.expire_known", KNOWN, [now.before(known_for).into()]).await?;
         self.remove("sign-in.expire_blocks", ENDED_BLOCKS, [now.before(BLOCKS).into()]).await?;

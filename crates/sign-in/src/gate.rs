@@ -19,6 +19,7 @@ use crate::atlas::Atlas;
 use crate::cluster::Heard;
 use crate::key::Key;
 use crate::line::{Learned, Line};
+use crate::number::{self, Number};
 use crate::pending::Pending;
 use crate::permits::Permits;
 use crate::rules;
@@ -63,6 +64,8 @@ pub struct Gate {
     pub(crate) doubted: Mutex<Vec<Doubted>>,
     /// Tells this process from others on the same database.
     pub(crate) life: i64,
+    /// What it has claimed, if it has.
+    pub(crate) claimed: Option<NodeId>,
     pub(crate) heard: Mutex<Heard>,
 }
 
@@ -102,7 +105,8 @@ impl Gate {
             seen: Mutex::default(),
             sessions: Arc::default(),
             doubted: Mutex::default(),
-            life: life(random),
+            life: number::life(random),
+            claimed: None,
             heard: Mutex::default(),
         };
         gate.remember().await?;
@@ -113,6 +117,12 @@ impl Gate {
     #[must_use]
     pub fn with_places(self, atlas: Atlas) -> Self {
         Self { atlas, ..self }
+    }
+
+    /// The same, and it is known to others by the number that this process has claimed.
+    #[must_use]
+    pub fn with_number(self, number: &Number) -> Self {
+        Self { life: number.life(), claimed: Some(number.node()), ..self }
     }
 
     /// Lets somebody in as long as the visit lives, or says no when it is time to.
@@ -272,12 +282,6 @@ impl Gate {
     pub(crate) fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn life(random: &dyn Random) -> i64 {
-    let mut octets = [0; 8];
-    random.fill(&mut octets);
-    i64::from_le_bytes(octets)
 }
 
 fn outcome<T>(answer: &Result<T, SignInError>) -> Outcome {

@@ -14,6 +14,7 @@
 //! Known weakness: a habit is written anew once a day, and where somebody was once in ten minutes,
 //! so a journey is measured from up to ten minutes too early.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use hikyaku_access::facts::SubjectKey;
@@ -77,6 +78,10 @@ const WRITE: Sql = Sql::new(
 );
 const FORGET: Sql = Sql::new("DELETE FROM habit WHERE account = $1 AND what = $2");
 const NOTE: Sql = Sql::new("INSERT INTO unusual (id, tenant, account, what) VALUES ($1, $2, $3, $4)");
+const ADD: Sql = Sql::new(
+    "INSERT INTO unusual (id, tenant, account, what) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (id) DO UPDATE SET what = unusual.what || $5",
+);
 const EXPIRE: Sql = Sql::new(
     "DELETE FROM habit WHERE (account, what) IN
         (SELECT account, what FROM habit WHERE last < $1 ORDER BY last LIMIT 500)",
@@ -132,9 +137,32 @@ pub(crate) fn note(tx: &mut ServiceTx<'_>, id: i64, record: &Record) -> Result<(
         let tenant = tenant_column(record.tenant).into();
         tx.execute(NOTE, &[id.into(), tenant, account.into(), (&what).into()])?;
     }
+    learn(tx, account, record, &stored)
+}
+
+/// Notes that the program of a line is unusual, which was named after the rest of it was compared,
+/// and learns from it.
+pub(crate) fn note_program(tx: &mut ServiceTx<'_>, id: i64, record: &Record) -> Result<(), StoreError> {
+    let SubjectKey::Account(account) = record.subject else { return Ok(()) };
+    let stored = read(tx, account)?;
+    let found = unusual(record, &stored).into_iter().find(|one| matches!(one, Unusual::Device(_)));
+    if let Some(device) = found {
+        let (tenant, what) = (tenant_column(record.tenant).into(), device.to_string());
+        let further = format!("\n{what}");
+        tx.execute(ADD, &[id.into(), tenant, account.into(), (&what).into(), (&further).into()])?;
+    }
+    learn(tx, account, record, &stored)
+}
+
+fn learn(
+    tx: &mut ServiceTx<'_>,
+    account: AccountId,
+    record: &Record,
+    stored: &Habits,
+) -> Result<(), StoreError> {
     let mut habits = stored.clone();
     let gone = habits.learn(record);
-    write(tx, account, record.tenant, &stored, &habits)?;
+    write(tx, account, record.tenant, stored, &habits)?;
     gone.iter()
         .try_for_each(|habit| tx.execute(FORGET, &[account.into(), (&habit.to_string()).into()]).map(drop))
 }
@@ -207,11 +235,7 @@ impl Gate {
         limit: u16,
     ) -> Result<Vec<UnusualLine>, StoreError> {
         self.flush().await?;
-        let ((lines, whys), whose) = match wanted {
-            Wanted::Account(account) => (OF_ACCOUNT, account.as_i64()),
-            Wanted::Tenant(tenant) => (OF_TENANT, tenant.as_i64()),
-            Wanted::All => (OF_ALL, 0),
-        };
+        let ((lines, whys), whose) = statements(wanted);
         let (before, since) = (before.unwrap_or(i64::MAX), floor(since));
         self.read("sign-in.unusual", move |tx| {
             let values = [whose.into(), before.into(), since.into(), limit.min(STEP).into()];
@@ -225,6 +249,24 @@ impl Gate {
             lines.into_iter().map(with_why).collect()
         })
         .await
+    }
+
+    /// What was unusual about these lines, which are a page of what is wanted, by their ids.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn why_unusual(
+        &self,
+        wanted: Wanted,
+        page: &[Line],
+    ) -> Result<HashMap<i64, Vec<Unusual>>, StoreError> {
+        let (Some(newest), Some(oldest)) = (page.first(), page.last()) else { return Ok(HashMap::new()) };
+        let ((_, whys), whose) = statements(wanted);
+        let (before, since) = (newest.id.saturating_add(1), oldest.id);
+        let read = self.read("sign-in.why_unusual", move |tx| {
+            tx.rows(whys, &[whose.into(), before.into(), since.into(), STEP.into()], read_why)
+        });
+        Ok(read.await?.into_iter().collect())
     }
 
     /// Forgets habits that nobody has any more, and what was unusual about lines that are gone.
@@ -249,6 +291,14 @@ impl Gate {
                 None => return Ok(()),
             }
         }
+    }
+}
+
+fn statements(wanted: Wanted) -> ((Sql, Sql), i64) {
+    match wanted {
+        Wanted::Account(account) => (OF_ACCOUNT, account.as_i64()),
+        Wanted::Tenant(tenant) => (OF_TENANT, tenant.as_i64()),
+        Wanted::All => (OF_ALL, 0),
     }
 }
 

@@ -14,6 +14,7 @@
 //! - who has the code is never kept out. So tries are not counted: nobody can guess it, but
 //!   anybody could use up the tries;
 //! - wrong, used, replaced and missing codes, and tenants that there are not, are answered alike;
+//! - a code lasts as long as its tenant: it is there while that can be undeleted, and goes after;
 //! - a code is used up after the rules were released: what fails before can be tried again.
 //!
 //! Known weakness: two who use one code at the same moment both succeed. The second changes
@@ -51,6 +52,8 @@ const MAKE: Sql = Sql::new(
      ON CONFLICT (tenant) DO UPDATE SET hash = excluded.hash, at = excluded.at",
 );
 const FIND: Sql = Sql::new("SELECT hash FROM recovery WHERE tenant = $1");
+const WHOSE: Sql = Sql::new("SELECT tenant FROM recovery WHERE tenant > $1 ORDER BY tenant LIMIT 500");
+const FORGET: Sql = Sql::new("DELETE FROM recovery WHERE tenant = $1");
 const USE_UP: Sql = Sql::new("DELETE FROM recovery WHERE tenant = $1 AND hash = $2");
 
 /// Why nobody was let back in.
@@ -146,6 +149,33 @@ impl Gate {
         });
         write.await?;
         Ok(Recovered { tenant, rules })
+    }
+
+    /// Forgets the codes of tenants that are gone for good, a few hundred in a step. Their ids are
+    /// never used again, so nobody makes a code meanwhile.
+    pub(crate) async fn expire_recovery(&self) -> Result<(), StoreError> {
+        let mut after = 0;
+        loop {
+            let read = self.read("sign-in.whose_recovery", move |tx| {
+                tx.rows(WHOSE, &[after.into()], |row| row.get::<i64>(0))
+            });
+            let found = read.await?;
+            let Some(last) = found.last() else { return Ok(()) };
+            after = *last;
+            let mut gone = Vec::new();
+            for number in found {
+                let facts = match TenantId::from_i64(number) {
+                    Some(tenant) => self.directory.tenant(tenant).await?,
+                    None => None,
+                };
+                gone.extend(facts.is_none().then_some(number));
+            }
+            let forget = self.write("sign-in.expire_recovery", move |tx| {
+                let forget = |tenant: &i64| tx.execute(FORGET, &[(*tenant).into()]).map(drop);
+                gone.iter().try_for_each(forget)
+            });
+            forget.await?;
+        }
     }
 
     /// The names of those that enforced something, or were to.

@@ -82,5 +82,15 @@ pub const SCHEMA: Component = Component {
         sql: "CREATE INDEX block_until ON block (until);",
         postgres: "",
         tables: &[],
+    }, Migration {
+        number: 4,
+        name: "the numbers of processes",
+        sql: "
+            -- NULL is written by programs that do not know of numbers.
+            ALTER TABLE node ADD COLUMN number {int};
+            CREATE UNIQUE INDEX node_number ON node (number);
+        ",
+        postgres: "",
+        tables: &[],
     }],
 };

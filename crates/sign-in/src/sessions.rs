@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 
 use crate::gate::Gate;
 use crate::history::Wanted;
+use crate::named;
 
 /// One signed-in connection, as administrators see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +71,7 @@ pub struct Visit {
     sessions: Arc<Sessions>,
 }
 
-/// Tells a connection that its session is ended.
+/// Tells a connection that its session is ended, or a process that it must end.
 #[derive(Debug, Clone, Default)]
 pub struct End(Arc<(AtomicBool, Notify)>);
 
@@ -85,6 +86,8 @@ pub(crate) struct Table {
     pub(crate) news: HashSet<SessionId>,
     /// Those that are over, of which other nodes have heard.
     pub(crate) over: HashSet<SessionId>,
+    /// Those that said after they signed in what they are called.
+    pub(crate) named: Vec<Session>,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,8 @@ pub(crate) struct Open {
     account: Arc<Account>,
     shown: Shown,
     end: End,
+    /// The client has said once what it is called.
+    is_named: bool,
     /// Other nodes have heard of it.
     pub(crate) is_told: bool,
 }
@@ -133,7 +138,7 @@ impl End {
         self.0.0.load(Ordering::Acquire)
     }
 
-    fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let (has_come, notify) = &*self.0;
         has_come.store(true, Ordering::Release);
         notify.notify_waiters();
@@ -151,14 +156,20 @@ impl Visit {
         self.end.clone()
     }
 
-    /// The client says what it is called.
+    /// The client says what it is called. If it does for the first time, that is compared with what
+    /// is usual for the account, a moment later.
     pub fn call(&self, client: Client) {
         let mut table = self.sessions.table();
-        if let Some(open) = table.open.get_mut(&self.id)
-            && open.session.client != client
-        {
-            open.session.client = client;
-            table.news.insert(self.id);
+        let Some(open) = table.open.get_mut(&self.id).filter(|open| open.session.client != client) else {
+            return;
+        };
+        open.session.client = client;
+        let is_first = !open.is_named && !open.session.client.as_str().is_empty();
+        open.is_named |= is_first;
+        let session = open.session.clone();
+        table.news.insert(self.id);
+        if is_first && table.named.len() < named::MOST {
+            table.named.push(session);
         }
     }
 }
@@ -217,7 +228,9 @@ impl Gate {
             },
         };
         let end = End::default();
-        let open = Open { session, account: Arc::clone(&account), shown, end: end.clone(), is_told: false };
+        let is_named = !client.trim().is_empty();
+        let account_of = Arc::clone(&account);
+        let open = Open { session, account: account_of, shown, end: end.clone(), is_named, is_told: false };
         let mut table = self.sessions.table();
         table.open.insert(id, open);
         table.news.insert(id);

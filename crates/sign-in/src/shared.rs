@@ -188,7 +188,8 @@ impl Gate {
                 return Err(error);
             }
         }
-        Ok(())
+        // After their lines.
+        self.flush_names().await
     }
 
     pub(crate) async fn read<T, F>(&self, label: &'static str, closure: F) -> Result<T, StoreError>

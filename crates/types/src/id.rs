@@ -165,6 +165,9 @@ impl NodeId {
     /// How many nodes there can be at one time.
     pub const COUNT: u16 = 1024;
 
+    /// The one that is alone.
+    pub const FIRST: Self = Self(0);
+
     /// The node with this number, or `None` from [`NodeId::COUNT`] on.
     pub const fn new(number: u16) -> Option<Self> {
         if number < Self::COUNT { Some(Self(number)) } else { None }

@@ -2,4 +2,5 @@
 
 mod property;
 mod rig;
+mod sweep;
 mod transcript;

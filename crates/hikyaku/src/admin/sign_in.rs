@@ -16,7 +16,7 @@ use clap::ArgMatches;
 use hikyaku_access::block::{Block, BlockKey};
 use hikyaku_access::facts::SubjectKey;
 use hikyaku_directory::{Action, Answer, Edit, Kind, Named, Request, View};
-use hikyaku_sign_in::{Gate, Wanted};
+use hikyaku_sign_in::{Gate, Line, Wanted};
 use hikyaku_types::{AccountId, Actor, Clock, SystemClock, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,6 @@ use super::place::Place;
 use super::print::tell;
 use super::refusal::Refusal;
 use super::way::{Way, not_understood};
-use unusual::UnusualView;
 use view::{BlockView, DeviceView, LiftView, LineView};
 
 pub(super) use view::{called, place};
@@ -76,7 +75,7 @@ pub(super) enum SignInReply {
     Lifted(Vec<BlockView>),
     Lifts(Vec<LiftView>),
     History(Vec<LineView>),
-    Unusual(Vec<UnusualView>),
+    Unusual(Vec<LineView>),
     Stale(Vec<DeviceView>),
 }
 
@@ -115,13 +114,17 @@ pub(super) async fn answer(
         }
         What::History { days, limit } => {
             let lines = gate.history(wanted, since(days), None, limit).await.map_err(failed)?;
+            let why = gate.why_unusual(wanted, &lines).await.map_err(failed)?;
             let names = names(desk, lines.iter().map(|line| line.record.subject)).await;
-            Ok(SignInReply::History(lines.iter().map(|line| LineView::of(line, &names)).collect()))
+            let why = |line: &Line| why.get(&line.id).map_or(&[][..], Vec::as_slice);
+            let views = lines.iter().map(|line| LineView::of(line, why(line), &names));
+            Ok(SignInReply::History(views.collect()))
         }
         What::Unusual { days, limit } => {
             let found = gate.unusual(wanted, since(days), None, limit).await.map_err(failed)?;
             let names = names(desk, found.iter().map(|one| one.line.record.subject)).await;
-            Ok(SignInReply::Unusual(found.iter().map(|one| UnusualView::of(one, &names)).collect()))
+            let views = found.iter().map(|one| LineView::of(&one.line, &one.why, &names));
+            Ok(SignInReply::Unusual(views.collect()))
         }
         What::Stale { days } => {
             let found = gate.stale(wanted, since(days)).await.map_err(failed)?;

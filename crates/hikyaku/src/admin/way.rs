@@ -16,7 +16,7 @@ use super::place::Place;
 use super::refusal::Refusal;
 use super::socket;
 use super::user;
-use crate::services::Installation;
+use crate::services::{Installation, Opening, Process};
 
 /// A server that takes longer has something else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,16 +119,15 @@ impl Direct {
         let failed = |error: anyhow::Error| Refusal::place(format!("{error:#}"));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Refusal::failed(&error))?;
-        let installation = Installation::open_locked(
-            lock,
-            &place.data,
-            &place.location,
-            &place.key_ring,
-            &Options::default(),
-            &mut Metrics::new(),
-            &runtime,
-        )
-        .map_err(failed)?;
+        let opening = Opening {
+            data: &place.data,
+            location: &place.location,
+            key_ring: &place.key_ring,
+            options: &Options::default(),
+            process: Process::Command,
+        };
+        let installation = Installation::open_locked(lock, &opening, &mut Metrics::new(), &runtime);
+        let installation = installation.map_err(failed)?;
         let directory = installation.directory(2, place.breached, place.blocking).map_err(failed)?;
         let who = user::operator(rustix::process::getuid().as_raw());
         Ok(Self { desk: Desk::new(&installation, directory, None), installation, runtime, who })
@@ -151,6 +150,7 @@ impl Direct {
 
 impl Drop for Direct {
     fn drop(&mut self) {
+        self.installation.leave(&self.runtime);
         self.installation.store.close();
     }
 }

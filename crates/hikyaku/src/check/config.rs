@@ -27,6 +27,9 @@ struct Summary {
     host_name: String,
     data: PathBuf,
     database: &'static str,
+    /// Where servers share the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<u16>,
     listen: Vec<Listening>,
     certificates: Vec<CertificateSummary>,
 }
@@ -70,7 +73,7 @@ fn print(file: &Path, findings: &[Finding], summary: Option<&Summary>) {
     if !findings.is_empty() {
         println!("{}", settings::lines(file, findings));
     }
-    let Some(Summary { host_name, data, database, listen, certificates }) = summary else { return };
+    let Some(Summary { host_name, data, database, node, listen, certificates }) = summary else { return };
     let warnings = match findings.len() {
         0 => String::new(),
         count => format!(", with {}", counted(count, "warning")),
@@ -79,6 +82,9 @@ fn print(file: &Path, findings: &[Finding], summary: Option<&Summary>) {
     println!("  host name    {host_name}");
     println!("  data         {}", data.display());
     println!("  database     {database}");
+    if let Some(node) = node {
+        println!("  node         {node}");
+    }
     for Listening { name, address } in listen {
         println!("  listener     {name} on {address}");
     }
@@ -108,6 +114,7 @@ fn summary(settings: &Settings, now: Timestamp) -> Summary {
             Location::Folder(_) => "SQLite files in the data folder",
             Location::Postgres { .. } => "PostgreSQL",
         },
+        node: settings.location.folder().is_none().then(|| settings.node.number()),
         listen: settings
             .listen
             .iter()

@@ -18,7 +18,7 @@ use hikyaku_smtp_proto::settings::{Deadlines, Limits as SmtpLimits};
 use hikyaku_smtp_server::Limits as Shared;
 use hikyaku_store::{Location, Options};
 use hikyaku_telemetry::log::Format;
-use hikyaku_types::{Domain, Network, Timestamp};
+use hikyaku_types::{Domain, Network, NodeId, Timestamp};
 
 use super::blocking::blocking;
 use super::certificates::{self, Loaded, Pair};
@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) host_name: Domain,
     pub(crate) data: PathBuf,
     pub(crate) key_ring: PathBuf,
+    pub(crate) node: NodeId,
     pub(crate) log: LogSettings,
     pub(crate) location: Location,
     pub(crate) store: Options,
@@ -92,6 +93,7 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         host_name: Needed(host_name),
         data: Needed(data),
         key_ring,
+        node,
         log,
         database,
         certificate,
@@ -138,12 +140,14 @@ pub(crate) fn settle(written: Written, now: Timestamp, findings: &mut Findings<'
         return None;
     }
     let data = data?.value;
+    let node = u16::try_from(node.value).ok().and_then(NodeId::new)?;
     Some(Settings {
         host_name: host_name?.value,
         key_ring: key_ring.map_or_else(|| usual_key_ring(&data), |given| given.value),
         location: postgres
             .map_or_else(|| Location::Folder(data.clone()), |Secret(url)| Location::Postgres { url }),
         data,
+        node,
         log,
         store,
         certificates,

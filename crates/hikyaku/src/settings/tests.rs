@@ -8,7 +8,7 @@ use hikyaku_sender_auth::dns;
 use hikyaku_smtp_proto::content::LineEnds;
 use hikyaku_store::{Location, Options};
 use hikyaku_testkit::mmdb;
-use hikyaku_types::Timestamp;
+use hikyaku_types::{NodeId, Timestamp};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
 use super::places::PlaceFiles;
@@ -324,6 +324,17 @@ fn defaults_are_those_of_the_program() {
     let ResolverSettings { options, budget } = &settings.resolver;
     assert_eq!((options, *budget), (&dns::Options::default(), hikyaku_sender_auth::TIME));
     assert!(settings.certificates.is_empty() && !settings.plain_sign_in_without_tls);
+}
+
+#[test]
+fn numbers_of_servers_are_not_those_of_command_lines() {
+    let most = hikyaku_sign_in::FIRST_COMMAND - 1;
+    assert_eq!(right("").node, NodeId::FIRST);
+    assert_eq!(right(&format!("node = {most}")).node.number(), most);
+    check(
+        &format!("node = {}", most + 1),
+        &["4:8: mistake: node: this is more than 895: write a value from 0 to 895"],
+    );
 }
 
 #[test]

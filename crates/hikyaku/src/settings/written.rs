@@ -27,6 +27,10 @@ section! {
         /// at the first start; `key-ring` in the data folder without this setting. Without it
         /// the server does not start again: keep a copy, apart from those of the databases.
         key_ring: Option<Given<PathBuf>>;
+        /// The number of this server, where several share a PostgreSQL database: each has one of
+        /// its own, which is part of all that it makes. The larger ones are those of command
+        /// lines. With SQLite it does not matter.
+        node: Given<u32> = 0, from 0 to 895;
         log: Log;
         database: Database;
         certificate: Vec<Certificate>;

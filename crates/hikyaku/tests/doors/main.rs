@@ -5,6 +5,7 @@
 //! test. The program itself, with the commands of its operator, is in
 //! `tests/e2e/51-sign-in-from`.
 
+mod named;
 mod rig;
 
 use std::time::Duration;

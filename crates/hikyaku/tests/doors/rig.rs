@@ -204,7 +204,7 @@ impl Server {
     }
 
     /// A connection of a client at `source`, as the proxy in front tells it, that was greeted.
-    fn connect(&self, door: Door, source: IpAddr) -> Line {
+    pub(crate) fn connect(&self, door: Door, source: IpAddr) -> Line {
         let address = match door {
             Door::Imap => self.imap,
             Door::Submission => self.submission,
@@ -319,7 +319,7 @@ impl Drop for Server {
 }
 
 /// A connection, read line by line.
-struct Line(BufReader<TcpStream>);
+pub(crate) struct Line(BufReader<TcpStream>);
 
 impl Line {
     fn write(&mut self, bytes: &[u8]) {
@@ -337,7 +337,7 @@ impl Line {
         }
     }
 
-    fn say(&mut self, text: &str, until: &str) -> String {
+    pub(crate) fn say(&mut self, text: &str, until: &str) -> String {
         self.write(format!("{text}\r\n").as_bytes());
         self.hear(until)
     }

@@ -3,9 +3,11 @@
 use hikyaku_access::block::{Block, BlockKey};
 use hikyaku_access::facts::SubjectKey;
 use hikyaku_access::history::stale::StaleDevice;
+use hikyaku_access::history::unusual::Unusual;
 use hikyaku_sign_in::{Lift, Line};
 use serde::{Deserialize, Serialize};
 
+use super::unusual::WhyView;
 use super::{SignInReply, unusual};
 use crate::admin::names::Names;
 use crate::admin::print::time;
@@ -50,6 +52,8 @@ pub(in crate::admin) struct LineView {
     result: String,
     reason: Option<String>,
     times: u32,
+    /// How it was unlike those before.
+    pub(super) unusual: Vec<WhyView>,
 }
 
 /// A forgotten device.
@@ -93,7 +97,7 @@ impl LiftView {
 }
 
 impl LineView {
-    pub(super) fn of(line: &Line, names: &Names) -> Self {
+    pub(super) fn of(line: &Line, why: &[Unusual], names: &Names) -> Self {
         let record = &line.record;
         Self {
             at: record.at.to_string(),
@@ -106,6 +110,7 @@ impl LineView {
             result: line.result().to_owned(),
             reason: record.reason.map(|reason| reason.code().to_owned()),
             times: line.times,
+            unusual: why.iter().map(WhyView::of).collect(),
         }
     }
 }
@@ -191,6 +196,9 @@ fn printed_history(lines: &[LineView]) -> String {
         let (at, times) = (time(&one.at), one.times.to_string());
         let [account, service, ip] = [&one.account, &one.service, &one.ip].map(Clone::clone);
         let place = place(one.country.as_ref(), one.network.as_ref());
+        // Of those that were let in there is no other reason.
+        let unusual = one.unusual.iter().map(|why| why.code.as_str()).collect::<Vec<_>>().join(" ");
+        let reason = [reason, unusual].concat();
         vec![at, account, service, ip, place, times, one.result.clone(), reason, one.client.clone()]
     };
     let rows: Vec<_> = lines.iter().map(row).collect();
