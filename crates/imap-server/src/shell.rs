@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use hikyaku_imap_proto::command::Secret;
 use hikyaku_imap_proto::framer::{Event, Limits, Refusal};
 use hikyaku_imap_proto::response::{StatusResponse, continuation};
-use hikyaku_imap_proto::table::{self, Expunge, Request, RequestError};
+use hikyaku_imap_proto::table::{self, Expunge, Request, RequestError, Row, State};
 use hikyaku_imap_proto::{Command, Dialect, Framer, Tag};
 use hikyaku_net::{Connection, Ending};
 use hikyaku_sign_in::{End, Visit};
@@ -155,6 +155,11 @@ async fn ended(end: Option<&End>) {
 async fn overdue(end: Option<&End>) {
     ended(end).await;
     sleep(GRACE).await;
+}
+
+/// Is the command about something else than the open mailbox?
+fn is_elsewhere(row: &Row) -> bool {
+    row.states.contains(&State::Authenticated) && !row.states.contains(&State::NotAuthenticated)
 }
 
 impl Shell<'_> {
@@ -386,10 +391,22 @@ impl Shell<'_> {
                 let messages = std::mem::take(&mut self.messages);
                 let _room = self.room.take();
                 let outcome = cmd::run(&mut self.session, &tag, row, command, messages).await;
-                if !matches!(outcome, Err(Failure::Gone(_))) {
-                    self.sync(row.expunge).await?;
+                if matches!(outcome, Err(Failure::Gone(_))) {
+                    return self.answer(&tag, outcome).map(|()| Then::GoOn);
                 }
-                self.answer(&tag, outcome)?;
+                match sync(&mut self.session, row.expunge).await {
+                    // What was done elsewhere is done: a client that was not told would append
+                    // or copy it again. BYE stands behind it.
+                    Ok(false) => {
+                        if outcome.as_ref().is_ok_and(|answer| is_elsewhere(row) || answer.code.is_some()) {
+                            self.answer(&tag, outcome)?;
+                        }
+                        return self.bye(&StatusResponse::bye_mailbox_deleted()).map(|()| Then::GoOn);
+                    }
+                    Err(Failure::Gone(error)) => return Err(Finish::Lost(error)),
+                    // What could not be read is told after a later command.
+                    Ok(true) | Err(Failure::Answer(_) | Failure::NoRoom) => self.answer(&tag, outcome)?,
+                }
             }
         }
         Ok(Then::GoOn)

@@ -6,9 +6,16 @@
 //! runs. Most steps are one client's; some are sent by all
 //! before anybody reads, so that sessions also run side by side.
 //!
+//! Mailboxes are created, renamed (INBOX too) and deleted while others have them open. Who has
+//! a renamed one open goes on unharmed; who has a deleted one open is told BYE with the next
+//! command, or at once while idling. IDLE is held over many steps: what it tells is applied in
+//! order, and each change is told once.
+//!
 //! One client is plain, one uses CONDSTORE and COMPRESS, two use QRESYNC: they remember a mailbox when they
 //! leave it or lose the connection, and what they are told when they come again must make
 //! what they remember true.
+
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +23,12 @@ use hikyaku_testkit::{Rng, TestStore, both_engines};
 
 use crate::client::Client;
 use crate::server::Server;
+use tree::{Change, Tree, validity_in};
 
 both_engines! { clients_know_what_they_were_told }
 
 const CLIENTS: usize = 4;
-const MAILBOXES: [&str; 2] = ["INBOX", "Archive"];
+const DELETED: &str = "* BYE Mailbox was deleted by another session";
 const FLAGS: [&str; 5] = ["\\Seen", "\\Flagged", "\\Deleted", "\\Answered", "work"];
 /// Beyond so many messages the clients rather expunge.
 const MANY: usize = 30;
@@ -48,14 +56,17 @@ fn chosen_seed() -> Option<u64> {
     std::env::var("HIKYAKU_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"))
 }
 
-/// Texts of the messages that were appended: by mailbox and UID.
-type Contents = BTreeMap<(&'static str, u32), u64>;
+/// Texts of the messages that were appended: by UIDVALIDITY, which no two mailboxes share, and
+/// UID.
+type Contents = BTreeMap<(u32, u32), u64>;
 
 /// A message as a client knows it.
 #[derive(Debug, Clone, Default)]
 struct Known {
     uid: Option<u32>,
     flags: Option<BTreeSet<String>>,
+    /// The highest that was told of it.
+    modseq: Option<u64>,
 }
 
 /// What a client makes use of.
@@ -78,12 +89,18 @@ struct Memory {
 struct Player {
     client: Client,
     style: Style,
-    mailbox: &'static str,
+    /// As it was called when the client opened it, or as the client heard.
+    mailbox: String,
     messages: Vec<Known>,
     validity: u32,
     /// The highest that was told, or what a tagged answer said to go by.
     modseq: u64,
-    memory: BTreeMap<&'static str, Memory>,
+    memory: BTreeMap<String, Memory>,
+    /// IDLE is held: its tag, and the modseq that was known when it began. What IDLE told is
+    /// complete only at its end.
+    idle: Option<(String, u64)>,
+    /// BYE was told, as the mailbox is gone.
+    is_out: bool,
 }
 
 /// A command and what the client makes of its success.
@@ -97,9 +114,13 @@ struct Command {
 enum Effect {
     Nothing,
     /// Messages were put into a mailbox.
-    Append(&'static str, Vec<u64>),
+    Append(String, Vec<u64>),
     /// Messages went to a mailbox.
-    Copy(&'static str),
+    Copy(String),
+    /// Mailboxes were changed.
+    Tree,
+    /// IDLE begins, and is held.
+    Hold,
     /// Flags of messages were changed, and the server was asked to be silent.
     Silent(Vec<usize>, char, BTreeSet<String>),
 }
@@ -108,39 +129,84 @@ fn run(mail: TestStore, seed: u64, steps: u32) {
     let server = Server::new(mail);
     let mut rng = Rng::new(seed);
     let mut contents = Contents::new();
+    let mut tree = Tree::new(server.sign_in());
     let styles = [Style::Plain, Style::CondStore, Style::QResync, Style::QResync];
     let mut players: Vec<Player> = styles.map(|style| Player::new(&server, style)).into();
     for step in 0..steps {
         let at_once = rng.chance(25);
         let turn = rng.below(CLIENTS as u64) as usize;
-        let acting: Vec<usize> = if at_once { (0..CLIENTS).collect() } else { vec![turn] };
+        let change = if rng.chance(8) { tree.choose(&mut rng) } else { None };
+        if change.is_some() {
+            players[turn].end_idle(&format!("seed {seed}, step {step}, client {turn}: DONE"));
+        }
+        let is_alone = !at_once || change.as_ref().is_some_and(Change::is_of_inbox);
+        let acting: Vec<usize> = if is_alone { vec![turn] } else { (0..CLIENTS).collect() };
+        // Who idles goes on with it, most often.
+        let acting: Vec<usize> =
+            acting.into_iter().filter(|index| players[*index].idle.is_none() || rng.chance(25)).collect();
         let commands: Vec<Command> = acting
             .iter()
-            .map(|index| players[*index].choose(&mut rng, u64::from(step) * 10 + *index as u64))
+            .map(|index| match &change {
+                Some(change) if *index == turn => {
+                    Command { text: change.command(), may_expunge: true, effect: Effect::Tree }
+                }
+                _ => players[*index].choose(&tree, &mut rng, u64::from(step) * 10 + *index as u64),
+            })
             .collect();
-        for (index, command) in acting.iter().zip(&commands) {
-            players[*index].client.send(format!("m{step} {}\r\n", command.text).as_bytes());
-        }
-        for (index, command) in acting.iter().zip(commands) {
+        let inbox = match &change {
+            Some(change) if change.is_of_inbox() => tree.messages("INBOX"),
+            _ => Vec::new(),
+        };
+        let tags: Vec<String> = acting
+            .iter()
+            .zip(&commands)
+            .map(|(index, command)| players[*index].begin(&format!("m{step} "), command))
+            .collect();
+        for ((index, command), tag) in acting.iter().zip(commands).zip(tags) {
             let context = format!("seed {seed}, step {step}, client {index}: {}", command.text);
-            players[*index].read(&format!("m{step} "), command, &mut contents, &context);
+            players[*index].read(&tag, command, (&tree, change.as_ref()), &mut contents, &context);
+        }
+        if let Some(change) = &change {
+            let context = format!("seed {seed}, step {step}, client {turn}: {change:?}");
+            let before = tree.validity_of(change.command().split(' ').nth(1).unwrap_or_default());
+            tree.settle(change, &context);
+            if let (true, Change::Rename(_, to)) = (change.is_of_inbox(), change) {
+                tree.inbox_moved(&inbox, to, &mut contents, &context);
+            }
+            for (index, player) in players.iter_mut().enumerate() {
+                player.hear_of(change, index == turn, &mut rng);
+                if matches!(change, Change::Delete(_)) && Some(player.validity) == before {
+                    let context = format!("{context}, and client {index} has it open");
+                    player.outlive(index == turn, is_alone, &context);
+                    if player.is_out {
+                        player.connect_again(&server);
+                    }
+                    player.select(&tree.pick(&mut rng).0, &mut rng, &context);
+                }
+            }
         }
         if rng.chance(30) {
             let context = format!("seed {seed}, after step {step}, client {turn}");
-            players[turn].compare(&contents, &context);
+            match players[turn].idle {
+                Some(_) => players[turn].catch_up(&mut tree, &context),
+                None => players[turn].compare(&tree, &contents, &context),
+            }
         }
         if rng.chance(8) {
             let context = format!("seed {seed}, after step {step}, client {turn} comes again");
-            let mailbox = *rng.pick(&MAILBOXES);
+            let (mailbox, _) = tree.pick(&mut rng);
             if rng.chance(50) {
                 players[turn].connect_again(&server);
             }
-            players[turn].select(mailbox, &mut rng, &context);
-            players[turn].compare(&contents, &context);
+            players[turn].end_idle(&context);
+            players[turn].select(&mailbox, &mut rng, &context);
+            players[turn].compare(&tree, &contents, &context);
         }
     }
     for (index, player) in players.iter_mut().enumerate() {
-        player.compare(&contents, &format!("seed {seed}, at the end, client {index}"));
+        let context = format!("seed {seed}, at the end, client {index}");
+        player.end_idle(&context);
+        player.compare(&tree, &contents, &context);
     }
 }
 
@@ -149,21 +215,27 @@ impl Player {
         let mut player = Self {
             client: server.connect(),
             style,
-            mailbox: MAILBOXES[0],
+            mailbox: "INBOX".to_owned(),
             messages: Vec::new(),
             validity: 0,
             modseq: 0,
             memory: BTreeMap::new(),
+            idle: None,
+            is_out: false,
         };
         player.connect_again(server);
         player.memory.clear();
-        player.select(MAILBOXES[0], &mut Rng::new(0), "SELECT");
+        player.select("INBOX", &mut Rng::new(0), "SELECT");
         player
     }
 
     /// Loses the connection.
     fn connect_again(&mut self, server: &Server) {
+        if let Some((_, modseq)) = self.idle.take() {
+            self.modseq = modseq;
+        }
         self.remember();
+        self.is_out = false;
         self.client = server.sign_in();
         if self.style == Style::QResync {
             self.client.ok("ENABLE QRESYNC");
@@ -177,14 +249,14 @@ impl Player {
     fn remember(&mut self) {
         let flags = self.messages.drain(..).filter_map(|message| Some((message.uid?, message.flags)));
         let memory = Memory { validity: self.validity, modseq: self.modseq, flags: flags.collect() };
-        self.memory.insert(self.mailbox, memory);
+        self.memory.insert(self.mailbox.clone(), memory);
     }
 
-    fn select(&mut self, mailbox: &'static str, rng: &mut Rng, context: &str) {
+    fn select(&mut self, mailbox: &str, rng: &mut Rng, context: &str) {
         if !self.messages.is_empty() {
             self.remember();
         }
-        (self.mailbox, self.messages, self.modseq) = (mailbox, Vec::new(), 0);
+        (self.mailbox, self.messages, self.modseq) = (mailbox.to_owned(), Vec::new(), 0);
         let known = self.memory.remove(mailbox).filter(|_| self.style == Style::QResync);
         let parameter = match (&known, self.style) {
             (Some(known), _) => format!(" (QRESYNC ({}))", known.parameter(rng)),
@@ -202,14 +274,19 @@ impl Player {
             }
         }
         match known {
-            Some(known) => self.resume(known, &told.lines(), &context),
-            None => told.untagged.iter().for_each(|response| self.apply(response, true, &context)),
+            Some(known) if known.validity == self.validity => self.resume(known, &told.lines(), &context),
+            // What is remembered, if anything, is of another mailbox of this name: it is told
+            // like one that nothing is known of.
+            _ => {
+                let text = told.untagged_text();
+                assert!(!text.contains("VANISHED") && !text.contains(" FETCH "), "{context}: {text}");
+                told.untagged.iter().for_each(|response| self.apply(response, true, &context));
+            }
         }
     }
 
     /// Makes what was remembered true by what was told.
     fn resume(&mut self, mut known: Memory, told: &[String], context: &str) {
-        assert_eq!(known.validity, self.validity, "{context}");
         let mut numbers_told = Vec::new();
         for line in told {
             if let Some(vanished) = line.strip_prefix("* VANISHED (EARLIER) ") {
@@ -231,13 +308,13 @@ impl Player {
         for (number, uid) in numbers_told {
             assert_eq!(there[number - 1], uid, "{context}");
         }
-        let message = |uid| Known { uid: Some(uid), flags: known.flags.remove(&uid).flatten() };
+        let message = |uid| Known { uid: Some(uid), flags: known.flags.remove(&uid).flatten(), modseq: None };
         self.messages = there.into_iter().map(message).collect();
     }
 
-    fn choose(&self, rng: &mut Rng, number: u64) -> Command {
+    fn choose(&self, tree: &Tree, rng: &mut Rng, number: u64) -> Command {
         let count = self.messages.len();
-        let to = *rng.pick(&MAILBOXES);
+        let (to, _) = tree.pick(rng);
         let plain = |text: String, may_expunge| Command { text, may_expunge, effect: Effect::Nothing };
         if count == 0 || (rng.chance(25) && count < MANY) {
             // Several at once now and then (RFC 3502).
@@ -265,6 +342,9 @@ impl Player {
                     plain(format!("{uid}STORE {set} (UNCHANGEDSINCE {since}) +FLAGS (\\Answered)"), by_uid)
                 }
             };
+        }
+        if rng.chance(8) {
+            return Command { text: "IDLE".into(), may_expunge: true, effect: Effect::Hold };
         }
         match rng.below(if count < MANY { 10 } else { 13 }) {
             0 | 1 => self.store(rng, uid, &set, positions),
@@ -313,44 +393,158 @@ impl Player {
         Command { text, may_expunge: !uid.is_empty(), effect }
     }
 
-    /// Reads the answer to a command that was sent.
-    fn read(&mut self, tag: &str, command: Command, contents: &mut Contents, context: &str) {
+    /// Sends a command, or ends IDLE if it is held. The tag of what is answered next is returned.
+    fn begin(&mut self, tag: &str, command: &Command) -> String {
+        match &self.idle {
+            Some((idle, _)) => {
+                let idle = idle.clone();
+                self.client.send(b"DONE\r\n");
+                idle
+            }
+            None => {
+                self.client.send(format!("{tag}{}\r\n", command.text).as_bytes());
+                tag.to_owned()
+            }
+        }
+    }
+
+    /// Reads the answer to a command that was sent, while `change` was made to the mailboxes.
+    fn read(
+        &mut self,
+        tag: &str,
+        mut command: Command,
+        (tree, change): (&Tree, Option<&Change>),
+        contents: &mut Contents,
+        context: &str,
+    ) {
+        if self.idle.is_some() {
+            command = Command { text: "DONE".into(), may_expunge: true, effect: Effect::Nothing };
+        }
         // What a client asked to be silent about it does itself, at once: what the server
         // tells in the same answer is newer.
         if let Effect::Silent(positions, sign, flags) = &command.effect {
             self.change(positions, *sign, flags);
         }
+        let touches = |name: &str| change.is_some_and(|change| change.touches(name));
+        let may_fail = match &command.effect {
+            Effect::Append(to, _) | Effect::Copy(to) => touches(to),
+            _ => false,
+        };
+        let is_deleted =
+            matches!(change, Some(Change::Delete(_))) && tree.name_of(self.validity).is_some_and(touches);
         loop {
             let response = self.client.response();
             let text = String::from_utf8_lossy(&response).into_owned();
+            if text == DELETED {
+                assert!(is_deleted, "{context}: {text}");
+                self.is_out = true;
+                return;
+            }
             let answer = text.strip_prefix(tag).unwrap_or(&text);
-            assert!(!answer.starts_with("NO") && !answer.starts_with("BAD"), "{context}: {text}");
+            let failed = answer.starts_with("NO") || answer.starts_with("BAD");
+            assert!(!failed || may_fail || is_deleted, "{context}: {text}");
             match &command.effect {
                 Effect::Append(to, appended) => {
                     if let Some(code) = code(answer, "APPENDUID") {
+                        let validity = validity_in(answer, "APPENDUID").expect("it is there");
+                        assert!(touches(to) || tree.validity_of(to) == Some(validity), "{context}: {text}");
                         let uids = numbers(code[1]);
                         assert_eq!(uids.len(), appended.len(), "{context}: {text}");
-                        contents.extend(uids.into_iter().map(|uid| (*to, uid)).zip(appended.iter().copied()));
+                        let keys = uids.into_iter().map(|uid| (validity, uid));
+                        contents.extend(keys.zip(appended.iter().copied()));
                     }
                 }
                 Effect::Copy(to) => {
                     if let Some(code) = code(answer, "COPYUID") {
+                        let validity = validity_in(answer, "COPYUID").expect("it is there");
+                        assert!(touches(to) || tree.validity_of(to) == Some(validity), "{context}: {text}");
                         for (from, copy) in numbers(code[1]).into_iter().zip(numbers(code[2])) {
-                            let content = contents[&(self.mailbox, from)];
-                            contents.insert((*to, copy), content);
+                            let content = contents[&(self.validity, from)];
+                            contents.insert((validity, copy), content);
                         }
                     }
                 }
-                Effect::Nothing | Effect::Silent(..) => {}
+                Effect::Hold if text == "+ idling" => {
+                    self.idle = Some((tag.to_owned(), self.modseq));
+                    return;
+                }
+                Effect::Nothing | Effect::Silent(..) | Effect::Tree | Effect::Hold => {}
             }
             if let Some(code) = code(answer, "HIGHESTMODSEQ") {
                 self.modseq = code[0].parse().expect("a number");
             }
             if text.starts_with(tag) {
+                self.idle = None;
                 return;
             }
             self.apply(&response, command.may_expunge, context);
         }
+    }
+
+    /// Ends IDLE if it is held, and applies what it told.
+    fn end_idle(&mut self, context: &str) {
+        let Some((tag, _)) = self.idle.clone() else { return };
+        self.client.send(b"DONE\r\n");
+        loop {
+            let response = self.client.response();
+            let text = String::from_utf8_lossy(&response).into_owned();
+            if let Some(answer) = text.strip_prefix(&tag) {
+                assert!(answer.starts_with("OK"), "{context}: {text}");
+                if let Some(code) = code(answer, "HIGHESTMODSEQ") {
+                    self.modseq = code[0].parse().expect("a number");
+                }
+                self.idle = None;
+                return;
+            }
+            self.apply(&response, true, context);
+        }
+    }
+
+    /// While IDLE is held, waits until it has told of as many messages as there are.
+    fn catch_up(&mut self, tree: &mut Tree, context: &str) {
+        let name = tree.name_of(self.validity).expect("it is there").to_owned();
+        let count = tree.count(&name);
+        while self.messages.len() != count {
+            let response = self.client.response();
+            self.apply(&response, true, context);
+        }
+    }
+
+    /// Mailboxes were renamed: who did it knows, others may by their MAILBOXID.
+    fn hear_of(&mut self, change: &Change, did_it: bool, rng: &mut Rng) {
+        if !did_it && rng.chance(50) {
+            return;
+        }
+        if let Some(name) = change.renamed(&self.mailbox) {
+            self.mailbox = name;
+        }
+        let memory = std::mem::take(&mut self.memory);
+        let heard = |(name, memory): (String, Memory)| (change.renamed(&name).unwrap_or(name), memory);
+        self.memory = memory.into_iter().map(heard).collect();
+    }
+
+    /// The open mailbox was deleted. Who did it is in none; another is told BYE with the next
+    /// command, or at once while idling. It may also leave without noticing.
+    fn outlive(&mut self, did_it: bool, is_alone: bool, context: &str) {
+        if did_it {
+            return;
+        }
+        let is_idle = self.idle.is_some();
+        // Beside the deletion a command may have been answered before it or behind it.
+        if !self.is_out && !is_idle {
+            if is_alone && self.validity.is_multiple_of(3) {
+                return;
+            }
+            let text = ["NOOP", "UID FETCH 1:* FLAGS", "UID SEARCH ALL", "EXPUNGE", "IDLE"];
+            let text = text[self.messages.len() % text.len()];
+            self.client.send(format!("out {text}\r\n").as_bytes());
+        }
+        while !self.is_out {
+            let text = String::from_utf8_lossy(&self.client.response()).into_owned();
+            assert!(!text.starts_with("out OK"), "{context}: what is gone is no success: {text}");
+            self.is_out = text == DELETED;
+        }
+        assert_eq!(self.client.line(), None, "{context}");
     }
 
     fn change(&mut self, positions: &[usize], sign: char, changed: &BTreeSet<String>) {
@@ -383,6 +577,10 @@ impl Player {
         match what {
             "EXISTS" => {
                 assert!(number >= self.messages.len(), "{context}: EXISTS takes messages away");
+                assert!(
+                    self.idle.is_none() || number > self.messages.len(),
+                    "{context}: {number} EXISTS is told twice"
+                );
                 self.messages.resize(number, Known::default());
             }
             "EXPUNGE" => {
@@ -425,12 +623,17 @@ impl Player {
         }
         if let Some(modseq) = modseq_in(items) {
             assert!(self.style != Style::Plain, "{context}: {items}");
+            assert!(
+                self.idle.is_none() || message.modseq.is_none_or(|told| modseq > told),
+                "{context}: {items} is told twice, after {message:?}"
+            );
+            message.modseq = message.modseq.max(Some(modseq));
             self.modseq = self.modseq.max(modseq);
         }
     }
 
     /// Asks for everything, when nobody else is acting.
-    fn compare(&mut self, contents: &Contents, context: &str) {
+    fn compare(&mut self, tree: &Tree, contents: &Contents, context: &str) {
         for response in self.client.ok("NOOP").untagged {
             self.apply(&response, true, context);
         }
@@ -444,27 +647,28 @@ impl Player {
             assert!(known.uid.is_none_or(|known| known == uid), "{context}: {known:?} is {text}");
             let flags = flags_in(&text).expect("flags");
             assert!(
-                known.flags.is_none_or(|known| known == flags),
+                known.flags.as_ref().is_none_or(|known| *known == flags),
                 "{context}: {:?} is {text}",
                 self.messages[position]
             );
             assert!(
-                text.ends_with(&format!("\r\n{})", content(contents[&(self.mailbox, uid)]))),
+                text.ends_with(&format!("\r\n{})", content(contents[&(self.validity, uid)]))),
                 "{context}: {text}"
             );
-            self.messages[position] = Known { uid: Some(uid), flags: Some(flags) };
+            self.messages[position] = Known { uid: Some(uid), flags: Some(flags), ..known };
             uids.push(uid);
         }
         assert!(uids.is_sorted_by(|a, b| a < b), "{context}: {uids:?}");
         self.compare_lists(contents, context);
         self.compare_searches(contents, context);
-        let status = self.client.ok(format!("STATUS {} (MESSAGES UNSEEN)", self.mailbox)).untagged.remove(0);
+        let name = tree.name_of(self.validity).expect("it is there");
+        let status = self.client.ok(format!("STATUS {name} (MESSAGES UNSEEN)")).untagged.remove(0);
         let unseen = self
             .messages
             .iter()
             .filter(|known| known.flags.iter().all(|flags| !flags.contains("\\Seen")))
             .count();
-        let expected = format!("* STATUS {} (MESSAGES {} UNSEEN {unseen})", self.mailbox, uids.len());
+        let expected = format!("* STATUS {name} (MESSAGES {} UNSEEN {unseen})", uids.len());
         assert_eq!(String::from_utf8_lossy(&status), expected, "{context}");
     }
 }
@@ -476,7 +680,7 @@ impl Player {
         assert_eq!(told.len(), self.messages.len(), "{context}: number of messages");
         for response in told {
             let text = String::from_utf8_lossy(&response).into_owned();
-            let number = contents[&(self.mailbox, uid_in(&text).expect("a UID"))];
+            let number = contents[&(self.validity, uid_in(&text).expect("a UID"))];
             let expected = format!(
                 "ENVELOPE (NIL \"{number}\" NIL NIL NIL NIL NIL NIL NIL NIL) PREVIEW \"message {number}\""
             );
@@ -495,7 +699,7 @@ impl Player {
         let flagged = with("\\Flagged");
         let mut order: Vec<u32> = self.messages.iter().filter_map(|known| known.uid).collect();
         // Subjects are compared as texts; those that are alike stay in the order of the mailbox.
-        let subject = |uid: &u32| contents[&(self.mailbox, *uid)].to_string();
+        let subject = |uid: &u32| contents[&(self.validity, *uid)].to_string();
         order.sort_by(|one, other| subject(other).cmp(&subject(one)).then(one.cmp(other)));
 
         let told = self.client.ok("UID SEARCH RETURN (SAVE MIN MAX COUNT ALL) FLAGGED").untagged_text();

@@ -13,6 +13,7 @@ both_engines! {
     idle_tells_at_once
     moves_are_seen_from_both_sides
     the_mailbox_is_deleted_under_a_session
+    what_was_done_elsewhere_is_told_before_bye
     own_changes_are_told_once
     silent_hides_ones_own_change_only
     seen_by_reading_is_told_to_others
@@ -255,6 +256,20 @@ fn the_mailbox_is_deleted_under_a_session(mail: TestStore) {
     one.ok("CREATE short-lived");
     let status = one.ok("STATUS short-lived (MESSAGES)").untagged.remove(0);
     assert_eq!(String::from_utf8_lossy(&status), "* STATUS short-lived (MESSAGES 0)");
+}
+
+/// Without its OK a client would append the message again.
+fn what_was_done_elsewhere_is_told_before_bye(mail: TestStore) {
+    let server = Server::new(mail);
+    let (mut one, mut other) = (server.sign_in(), server.sign_in());
+    one.ok("CREATE short-lived");
+    other.ok("SELECT short-lived");
+    one.ok("DELETE short-lived");
+    let told = other.append("INBOX", "Subject: x\r\n\r\n");
+    assert!(told.tagged.starts_with("OK [APPENDUID "), "{}", told.tagged);
+    assert_eq!(other.line().as_deref(), Some(&b"* BYE Mailbox was deleted by another session"[..]));
+    assert_eq!(other.line(), None);
+    assert!(one.ok("STATUS INBOX (MESSAGES)").untagged_text().ends_with("(MESSAGES 1)"));
 }
 
 fn own_changes_are_told_once(mail: TestStore) {
