@@ -112,6 +112,9 @@ struct Reputation {
     children: Recent<Child>,
 }
 
+/// There are millions of them, and each bucket of their maps has room for one.
+const _: () = assert!(size_of::<(Network, Reputation)>() <= 88);
+
 impl Default for Capacity {
     /// A million sources, and as much of the rest as ten thousand tenants need.
     fn default() -> Self {

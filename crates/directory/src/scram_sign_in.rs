@@ -164,19 +164,29 @@ impl Directory {
     ) -> Result<ScramProven, SignInError> {
         let ScramProof { proven, acts_for_another, account, state, credentials } = proof;
         let scram::Proven { id, server_final } = proven;
-        let may_be_used = self.may_use_app_password(&credentials, id, attempt).await;
-        let account = account.filter(|_| state == State::Active && !acts_for_another && may_be_used);
+        let account = account.filter(|_| state == State::Active && !acts_for_another);
         let account = account.ok_or(SignInError::Refused)?;
         let shown = match credential_of(&credentials, id) {
             Some(credential) => self.shown_as(&account, credential.id).await?,
             None => None,
         };
         let shown = shown.ok_or(SignInError::Refused)?;
+        // The last question, since it notes the use.
+        if !self.may_use_app_password(&credentials, id, attempt).await {
+            return Err(SignInError::Refused);
+        }
         Ok(ScramProven { account: Arc::new(account), shown, server_final })
     }
 }
 
 impl ScramProof {
+    /// Was it of this account? The name may be another's since the challenge was sent.
+    #[must_use]
+    pub fn is_of(&self, account: Option<&Account>) -> bool {
+        let home = |account: &Account| account.home;
+        self.account.as_ref().map(home) == account.map(home)
+    }
+
     /// From where the app password may be used; empty: from anywhere.
     pub fn sources(&self) -> Vec<Network> {
         let credential = credential_of(&self.credentials, self.proven.id);

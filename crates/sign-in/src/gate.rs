@@ -191,13 +191,22 @@ impl Gate {
                 (outcome(&answer), answer)
             }
             Decision::Challenge(_) | Decision::Refuse(_) => {
-                let turn = self.directory.password_turn().await;
-                (Outcome::NotChecked, turn.and(Err(SignInError::Refused)))
+                (Outcome::NotChecked, Err(self.refuse_unseen(attempt.credential).await))
             }
         };
         let changes = self.after(attempt, &admission, outcome, &settings);
         self.note(attempt, &admission, outcome, &changes, client).await;
         answer
+    }
+
+    /// Takes as long as a wrong credential of the kind does, and says the same. A long secret is
+    /// checked without a hash, so it waits for none either.
+    async fn refuse_unseen(&self, credential: Credential<'_>) -> SignInError {
+        let turn = match credential {
+            Credential::LongSecret { .. } => Ok(()),
+            Credential::Password(_) | Credential::SecondFactor => self.directory.password_turn().await,
+        };
+        turn.err().unwrap_or(SignInError::Refused)
     }
 
     /// The groups with rules that the account of a claim is in.

@@ -21,8 +21,9 @@
 //! - attempts that were not checked, and good ones that teach nobody anything, cost no
 //!   statement of their own: they are written together each second ([`Gate::flush`]).
 //!
-//! While so many passwords are checked at once that a hash waits for longer than the timer, what
-//! is refused unseen waits as long (`Directory::password_turn`).
+//! While so many passwords are checked at once that a hash waits for longer than the timer, a
+//! password that is refused unseen waits as long (`Directory::password_turn`). App passwords are
+//! checked without such a hash, SCRAM or not, so whatever becomes of them waits for the timer alone.
 
 mod atlas;
 mod blocks;

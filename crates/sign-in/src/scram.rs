@@ -5,6 +5,12 @@
 //! source, and a failure when it is time. Which app password it is, and so from where it may be
 //! used, shows in the proof alone; that costs two keyed hashes. So the proof is looked at first,
 //! and what it opens is asked about like every other app password.
+//!
+//! Invariants:
+//! - a wrong proof, an unknown name, a suspended account and a source that may not come do the
+//!   same: nothing of it computes a hash or waits for one, nothing is counted, and all are
+//!   answered by the timer;
+//! - the account that a proof is of is the one that the decision was about.
 
 use std::net::IpAddr;
 
@@ -77,7 +83,10 @@ impl Gate {
         let claim = self.directory.claim(exchange.name(), b"").await?;
         let groups = self.groups(&claim).await?;
         let subject = self.subject(&claim, exchange.name(), &groups);
-        let proof = exchange.prove(client_final);
+        let proof = exchange.prove(client_final).and_then(|proof| {
+            // Judged and let in is one and the same account.
+            if proof.is_of(claim.account()) { Ok(proof) } else { Err(SignInError::Refused) }
+        });
         // A wrong proof is of no app password, and has no list.
         let allow = proof.as_ref().map_or_else(|_| Vec::new(), |proof| allowed(proof.sources()));
         let attempt = Attempt {

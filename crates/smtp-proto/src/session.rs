@@ -410,20 +410,21 @@ impl Session {
 
     /// One command line. `content` is for BDAT without octets, which is complete at once.
     fn line(&mut self, framer: &mut Framer, content: &mut Vec<u8>) -> Option<Effects> {
-        let (verb, written, parsed, is_http) = match framer.line(table::LONGEST_LINE_OCTETS - 2)? {
+        let (verb, mut effects) = match framer.line(table::LONGEST_LINE_OCTETS - 2)? {
+            Line::Text(line) if self.counters.lines == 0 && is_http(line) => {
+                return Some(self.close(Reply::not_http()));
+            }
             Line::Text(line) => {
                 let verb = Verb::split(line).map(|(verb, _)| verb);
-                (verb, Written::of(line), Command::parse(line, self.grammar()), is_http(line))
+                (verb, refusing(line, self.command(verb, Command::parse(line, self.grammar()))))
             }
-            Line::TooLong => (None, None, Err(CommandError::TooLong), false),
+            Line::TooLong => (None, self.command(None, Err(CommandError::TooLong))),
         };
         self.counters.lines += 1;
+        // Asked when the line is done with, as that is part of the framer: no command looks at it,
+        // only the end of content does.
         let is_last_in_group = verb.is_some_and(|verb| table::row(verb).is_last_in_group);
         self.spoke_early |= is_last_in_group && !framer.is_empty();
-        if is_http && self.counters.lines == 1 {
-            return Some(self.close(Reply::not_http()));
-        }
-        let mut effects = refusing(written, self.command(verb, parsed));
         effects.extend(self.empty_chunk(content));
         if self.wants() == Wants::Tls {
             framer.clear();
@@ -547,13 +548,13 @@ impl Session {
     }
 }
 
-/// The same effects; a refusal says what is refused.
-fn refusing(written: Option<Written>, mut effects: Effects) -> Effects {
-    let Some(written) = written else { return effects };
+/// The effects of a line; a refusal of MAIL or RCPT says what is refused.
+fn refusing(line: &[u8], mut effects: Effects) -> Effects {
     let refusal =
         effects.iter_mut().find(|effect| matches!(effect, Effect::Reply(reply) if is_refusal(reply)));
     if let Some(effect) = refusal
         && let Effect::Reply(reply) = effect
+        && let Some(written) = Written::of(line)
     {
         *effect = Effect::RefusePath(written, reply.clone());
     }

@@ -21,6 +21,9 @@ pub struct TestDirectory {
     pub directory: Arc<Directory>,
 }
 
+/// So many passwords are hashed at once.
+pub const PASSWORDS_AT_ONCE: usize = 2;
+
 /// The way into a directory, as a server opens it.
 pub async fn gate(store: &Arc<Store>, directory: &Arc<Directory>, clock: Arc<dyn Clock>) -> Arc<Gate> {
     let node = NodeId::new(4).expect("4 is a node");
@@ -55,7 +58,7 @@ impl TestDirectory {
             Arc::new(RisingIds::new(NodeId::new(node).expect("a node"))),
             clock as _,
             Arc::new(SeededRandom::new(9)),
-            Passwords::new(2),
+            Passwords::new(PASSWORDS_AT_ONCE),
             CacheSizes::default(),
         );
         Self { directory: Arc::new(directory.expect("a directory")) }

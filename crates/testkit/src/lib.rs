@@ -17,7 +17,7 @@ mod scratch;
 mod store;
 
 pub use clock::ManualClock;
-pub use directory::{TestDirectory, gate, set};
+pub use directory::{PASSWORDS_AT_ONCE, TestDirectory, gate, set};
 pub use random::{Rng, SeededRandom};
 pub use scram::ScramClient;
 pub use scratch::scratch_dir;

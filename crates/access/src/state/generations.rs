@@ -10,8 +10,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// About so many entries make a part.
-const PART: usize = 4096;
+/// About so many entries make a part: two maps, each as full as one of 2048 buckets gets before it
+/// grows. A few entries more, and half of the memory of all parts would be empty.
+const PART: usize = 2 * 2048 * 7 / 8;
 
 /// The map.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ struct Part<K, V> {
 impl<K: Hash + Eq + Clone, V> Generations<K, V> {
     /// A map of at most `most` entries.
     pub(crate) fn new(most: usize) -> Self {
-        let parts = (most / PART).max(1);
+        let parts = most.div_ceil(PART).max(1);
         let part = || Part { young: HashMap::new(), old: HashMap::new(), half: (most / parts / 2).max(1) };
         Self { parts: std::iter::repeat_with(part).take(parts).collect(), hasher: RandomState::new() }
     }
@@ -151,11 +152,21 @@ mod tests {
             }
             part += 1;
         }
-        assert_eq!((part + 1, seen, map.len()), (16, 20_000, 10_000));
+        assert_eq!((part + 1, seen, map.len()), (19, 20_000, 10_000));
         assert!(most <= PART, "a step looks at {most}");
         assert_eq!((map.get(&2), map.get(&3)), (Some(&()), None));
         (0..1_000_000u32).for_each(|number| map.insert(number, ()));
         assert!(map.len() <= 1 << 16 && map.get(&999_999).is_some());
+    }
+
+    #[test]
+    fn a_part_is_full_when_its_buckets_are() {
+        for most in [1 << 15, 1 << 18, 1 << 20, 3 << 20] {
+            let mut map = Generations::new(most);
+            let part = &mut map.parts[0];
+            part.young.extend((0..part.half).map(|number| (number, ())));
+            assert!(part.half * 9 / 8 >= part.young.capacity(), "{most}: {}", part.young.capacity());
+        }
     }
 
     proptest! {

@@ -31,12 +31,15 @@ pub(crate) trait Happening: Copy {
 }
 
 /// A list of at most `most` different happenings; the ones that happened last stay.
+///
+/// There are millions, most of them empty or with one entry or two, and their entries come seconds
+/// apart: so each is a slice that is as long as it must be, and is moved when it grows.
 #[derive(Debug, Clone)]
-pub(crate) struct Recent<T>(Vec<T>);
+pub(crate) struct Recent<T>(Box<[T]>);
 
 impl<T> Default for Recent<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Box::default())
     }
 }
 
@@ -54,11 +57,10 @@ impl<T: Happening> Recent<T> {
             }
             return true;
         }
-        // A million sources have one or two failures each: no room is taken in advance.
-        if self.0.len() < 4 {
-            self.0.reserve_exact(1);
-        }
-        self.0.push(item);
+        self.change(|items| {
+            items.reserve_exact(1);
+            items.push(item);
+        });
         true
     }
 
@@ -73,7 +75,15 @@ impl<T: Happening> Recent<T> {
 
     /// Takes out what `gone` says.
     pub(crate) fn remove(&mut self, gone: impl Fn(&T) -> bool) {
-        self.0.retain(|item| !gone(item));
+        if self.0.iter().any(&gone) {
+            self.change(|items| items.retain(|item| !gone(item)));
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Vec<T>)) {
+        let mut items = std::mem::take(&mut self.0).into_vec();
+        change(&mut items);
+        self.0 = items.into_boxed_slice();
     }
 }
 
