@@ -119,7 +119,7 @@ pub(super) fn facts(values: &mut Values<'_>) {
             MessageDataItem::Rfc822Size(theirs) => assert_eq!(theirs, size),
             MessageDataItem::ModSeq(theirs) => assert_eq!(theirs.get(), modseq.get()),
             MessageDataItem::BinarySize { section, size: theirs } => {
-                assert_eq!((section, theirs), (part.clone(), size))
+                assert_eq!((section, theirs), (part.clone(), size));
             }
             item => panic!("{item:?} was not printed"),
         }
@@ -229,15 +229,15 @@ fn same_section(theirs: Option<&fetch::Section<'_>>, ours: &Section) {
             (part.as_ref(), Some(fields))
         }
     };
-    let is_same_kind = match (theirs, &ours.text) {
-        (None | Some(Theirs::Part(_)), None) => true,
-        (Some(Theirs::Mime(_)), Some(SectionText::Mime)) => true,
-        (Some(Theirs::Header(_)), Some(SectionText::Header)) => true,
-        (Some(Theirs::Text(_)), Some(SectionText::Text)) => true,
-        (Some(Theirs::HeaderFields(..)), Some(SectionText::HeaderFields(_))) => true,
-        (Some(Theirs::HeaderFieldsNot(..)), Some(SectionText::HeaderFieldsNot(_))) => true,
-        _ => false,
-    };
+    let is_same_kind = matches!(
+        (theirs, &ours.text),
+        (None | Some(Theirs::Part(_)), None)
+            | (Some(Theirs::Mime(_)), Some(SectionText::Mime))
+            | (Some(Theirs::Header(_)), Some(SectionText::Header))
+            | (Some(Theirs::Text(_)), Some(SectionText::Text))
+            | (Some(Theirs::HeaderFields(..)), Some(SectionText::HeaderFields(_)))
+            | (Some(Theirs::HeaderFieldsNot(..)), Some(SectionText::HeaderFieldsNot(_)))
+    );
     assert!(is_same_kind, "{theirs:?} for {ours}");
     let numbers: &[NonZeroU32] = part.map_or(&[], |part| part.0.as_ref());
     assert_eq!(numbers, ours.part);
