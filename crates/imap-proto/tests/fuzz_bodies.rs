@@ -3,7 +3,7 @@
 #[path = "../../../fuzz/bodies/src/imap.rs"]
 #[allow(unreachable_pub, reason = "public where the fuzz targets use it")]
 mod imap;
-#[path = "../../../fuzz/bodies/src/imap_responses.rs"]
+#[path = "../../../fuzz/bodies/src/imap_responses/mod.rs"]
 #[allow(unreachable_pub, reason = "public where the fuzz targets use it")]
 mod imap_responses;
 
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn responses(kind in 0u8..4, data in prop::collection::vec(prop_oneof![0u8..4, any::<u8>()], 0..400)) {
+    fn responses(kind in 0u8..12, data in prop::collection::vec(prop_oneof![0u8..4, any::<u8>()], 0..400)) {
         imap_responses::imap_responses(&[&[kind], &data[..]].concat());
     }
 

@@ -3,6 +3,7 @@
 //! Standards: RFC 3501 sections 6.3.3 to 6.3.7, RFC 6154 section 3 (USE).
 
 use super::{Command, print_with_mailbox, put_astring};
+use crate::mailbox::SEPARATOR;
 use crate::parse::{Malformed, Parsed, expect, literally, mailbox, sp};
 use crate::print::{list, put};
 use crate::words::words;
@@ -84,7 +85,8 @@ pub(crate) fn unsubscribe(input: &[u8], dialect: Dialect) -> Parsed<'_, Command>
 
 impl Create {
     pub(super) fn print(&self, out: &mut Vec<u8>, dialect: Dialect) {
-        print_with_mailbox(out, "CREATE", &self.mailbox, dialect);
+        put(out, "CREATE ");
+        put_new_name(out, &self.mailbox, dialect);
         if !self.special_use.is_empty() {
             put(out, " (USE ");
             list(out, &self.special_use, put);
@@ -97,6 +99,38 @@ impl Rename {
     pub(super) fn print(&self, out: &mut Vec<u8>, dialect: Dialect) {
         print_with_mailbox(out, "RENAME", &self.from, dialect);
         put(out, " ");
-        put_astring(out, self.to.to_wire(dialect).as_bytes());
+        put_new_name(out, &self.to, dialect);
+    }
+}
+
+/// A separator at the end announces children and is taken off: one that is meant stands twice.
+fn put_new_name(out: &mut Vec<u8>, name: &MailboxName, dialect: Dialect) {
+    let mut wire = name.to_wire(dialect);
+    if wire.ends_with(SEPARATOR) {
+        wire.push(SEPARATOR);
+    }
+    put_astring(out, wire.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_separator_is_taken_off_a_new_name() {
+        for dialect in [Dialect::SevenBit, Dialect::Utf8] {
+            for (text, printed) in [("N", "N"), ("N/", "N"), ("N//", "N//"), ("N///", "N///"), ("//", "//")] {
+                let text = format!(" {text}");
+                let (rest, command) = create(text.as_bytes(), dialect).unwrap();
+                assert_eq!(
+                    (rest, command.print(dialect)),
+                    (&b""[..], format!("CREATE {printed}").into_bytes())
+                );
+                let text = format!(" a{text}");
+                let (rest, command) = rename(text.as_bytes(), dialect).unwrap();
+                let expected = format!("RENAME a {printed}").into_bytes();
+                assert_eq!((rest, command.print(dialect)), (&b""[..], expected));
+            }
+        }
     }
 }

@@ -60,7 +60,8 @@ impl StatusResponse {
         if let Some(code) = &self.code {
             put(out, format_args!("[{code}] "));
         }
-        put_text(out, &self.text);
+        // `text` has one character at least.
+        put_text(out, if self.text.is_empty() { "?" } else { &self.text });
         put(out, "\r\n");
     }
 }
@@ -72,8 +73,16 @@ pub fn continuation(out: &mut Vec<u8>, text: &str) {
     put(out, "\r\n");
 }
 
-/// `resp-text` is on one line, and in ASCII for clients that know no other.
+/// `resp-text` is on one line, and in ASCII for clients that know no other. A bracket at its
+/// start would be read as a code.
 fn put_text(out: &mut Vec<u8>, text: &str) {
+    let text = match text.strip_prefix('[') {
+        Some(rest) => {
+            out.push(b'?');
+            rest
+        }
+        None => text,
+    };
     out.extend(text.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c as u8 } else { b'?' }));
 }
 
@@ -91,5 +100,17 @@ mod tests {
         response.tagged(&mut out, &Tag::parse(b"a1").unwrap());
         continuation(&mut out, "dGVzdA==");
         assert_eq!(String::from_utf8(out).unwrap(), "a1 NO [ALERT] a??* BYE ?\r\n+ dGVzdA==\r\n");
+    }
+
+    #[test]
+    fn no_text_is_read_as_a_code_or_missing() {
+        let mut out = Vec::new();
+        for text in ["[ALERT] a", ""] {
+            let response = StatusResponse { condition: Condition::Ok, code: None, text: text.into() };
+            response.untagged(&mut out);
+            continuation(&mut out, text);
+        }
+        let expected = "* OK ?ALERT] a\r\n+ ?ALERT] a\r\n* OK ?\r\n+ \r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }
