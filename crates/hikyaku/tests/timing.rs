@@ -52,12 +52,21 @@ enum Kind {
     Suspended,
     /// A right app password that may not be used from there.
     NotFromThere,
+    /// An app password of the account, but for its last digit.
+    Altered,
     /// Too many have guessed at the account today: not checked.
     Attacked,
 }
 
-const KINDS: [Kind; 6] =
-    [Kind::Wrong, Kind::Missing, Kind::Elsewhere, Kind::Suspended, Kind::NotFromThere, Kind::Attacked];
+const KINDS: [Kind; 7] = [
+    Kind::Wrong,
+    Kind::Missing,
+    Kind::Elsewhere,
+    Kind::Suspended,
+    Kind::NotFromThere,
+    Kind::Altered,
+    Kind::Attacked,
+];
 
 struct Installation {
     imap: SocketAddr,
@@ -68,6 +77,9 @@ struct Installation {
     /// Of the account `restricted`, from 192.0.2.7 only.
     app_password: String,
     restricted: String,
+    /// Has an app password that is almost this one.
+    careless: String,
+    altered: String,
     attacked: String,
 }
 
@@ -146,23 +158,39 @@ impl Installation {
             .map(str::to_owned)
             .collect();
         assert_eq!(accounts.len(), ACCOUNTS);
-        let [suspended, restricted, attacked] = ["suspended", "restricted", "attacked"]
+        let [suspended, restricted, careless, attacked] = ["suspended", "restricted", "careless", "attacked"]
             .map(|name| format!("{name}@{}", accounts[0].split('@').nth(1).unwrap()));
-        for name in [&suspended, &restricted, &attacked] {
+        for name in [&suspended, &restricted, &careless, &attacked] {
             admin(&format!("account create {name}"), "");
             admin(&format!("credential create --account {name} --password-stdin"), PASSWORD);
         }
         admin(&format!("account suspend {suspended}"), "");
-        let shown = admin(
-            &format!(
-                "credential create --account {restricted} --kind app_password --title telephone --sources 192.0.2.7"
-            ),
-            "",
-        );
-        let app_password = shown.lines().map(str::trim).find(|line| line.matches('-').count() == 8);
-        let app_password = app_password.unwrap_or_else(|| panic!("no app password: {shown}")).to_owned();
+        let app_password = |account: &str, more: &str| {
+            let create = "credential create --kind app_password --title telephone";
+            let shown = admin(&format!("{create} --account {account}{more}"), "");
+            let secret = shown.lines().map(str::trim).find(|line| line.matches('-').count() == 8);
+            secret.unwrap_or_else(|| panic!("no app password: {shown}")).to_owned()
+        };
+        let mut altered = app_password(&careless, "");
+        let last = altered.pop();
+        altered.push(if last == Some('0') { '1' } else { '0' });
+        let app_password = app_password(&restricted, " --sources 192.0.2.7");
         let server = Server::start(&file);
-        (Self { imap, submission, data, accounts, suspended, app_password, restricted, attacked }, server)
+        (
+            Self {
+                imap,
+                submission,
+                data,
+                accounts,
+                suspended,
+                app_password,
+                restricted,
+                careless,
+                altered,
+                attacked,
+            },
+            server,
+        )
     }
 
     fn attempt(&self, kind: Kind, rng: &mut Rng) -> Attempt {
@@ -174,6 +202,7 @@ impl Installation {
             Kind::Elsewhere => (format!("{name}@not-{domain}"), format!("wrong-{}", rng.next_u64())),
             Kind::Suspended => (self.suspended.clone(), PASSWORD.into()),
             Kind::NotFromThere => (self.restricted.clone(), self.app_password.clone()),
+            Kind::Altered => (self.careless.clone(), self.altered.clone()),
             Kind::Attacked => (self.attacked.clone(), format!("wrong-{}", rng.next_u64())),
         };
         Attempt { source: anywhere(rng), name, password }

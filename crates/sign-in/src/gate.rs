@@ -44,6 +44,15 @@ pub struct Offer<'a> {
     pub password: &'a [u8],
 }
 
+/// How a secret came: what a wrong one costs there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// In clear. A wrong one is hashed, so whatever fails waits for the pool of hashes once.
+    InClear,
+    /// As a proof of it: nothing is hashed, and nothing waits.
+    ByProof,
+}
+
 /// The way in. One a process.
 pub struct Gate {
     pub(crate) store: Arc<Store>,
@@ -170,7 +179,7 @@ impl Gate {
         let used = directory::Attempt { entrance: entrance(offer.service), source: offer.source };
         // Its own bounds hold how many hashes are computed at once.
         let check = self.directory.prove(&claim, offer.password, &used);
-        let account = self.judged(&attempt, offer.client, check).await?;
+        let account = self.judged(&attempt, offer.client, Way::InClear, check).await?;
         // Gone meanwhile is as wrong.
         let shown = self.directory.shown(&claim).await?.ok_or(SignInError::Refused)?;
         Ok(self.enter(&attempt, offer.client, account, shown)?)
@@ -181,6 +190,7 @@ impl Gate {
         &self,
         attempt: &Attempt<'_>,
         client: &str,
+        way: Way,
         check: impl Future<Output = Result<T, SignInError>>,
     ) -> Result<T, SignInError> {
         let settings = self.settings(attempt.subject.tenant()).await?;
@@ -190,23 +200,20 @@ impl Gate {
                 let answer = check.await;
                 (outcome(&answer), answer)
             }
-            Decision::Challenge(_) | Decision::Refuse(_) => {
-                (Outcome::NotChecked, Err(self.refuse_unseen(attempt.credential).await))
+            Decision::Challenge(_) | Decision::Refuse(_) => (Outcome::NotChecked, Err(SignInError::Refused)),
+        };
+        // A failure that costs no hash, like that of an app password, waits as one that does.
+        let was_hashed =
+            outcome != Outcome::NotChecked && matches!(attempt.credential, Credential::Password(_));
+        let answer = match answer {
+            Err(SignInError::Refused) if way == Way::InClear && !was_hashed => {
+                self.directory.password_turn().await.and(Err(SignInError::Refused))
             }
+            answer => answer,
         };
         let changes = self.after(attempt, &admission, outcome, &settings);
         self.note(attempt, &admission, outcome, &changes, client).await;
         answer
-    }
-
-    /// Takes as long as a wrong credential of the kind does, and says the same. A long secret is
-    /// checked without a hash, so it waits for none either.
-    async fn refuse_unseen(&self, credential: Credential<'_>) -> SignInError {
-        let turn = match credential {
-            Credential::LongSecret { .. } => Ok(()),
-            Credential::Password(_) | Credential::SecondFactor => self.directory.password_turn().await,
-        };
-        turn.err().unwrap_or(SignInError::Refused)
     }
 
     /// The groups with rules that the account of a claim is in.

@@ -21,9 +21,10 @@
 //! - attempts that were not checked, and good ones that teach nobody anything, cost no
 //!   statement of their own: they are written together each second ([`Gate::flush`]).
 //!
-//! While so many passwords are checked at once that a hash waits for longer than the timer, a
-//! password that is refused unseen waits as long (`Directory::password_turn`). App passwords are
-//! checked without such a hash, SCRAM or not, so whatever becomes of them waits for the timer alone.
+//! While so many passwords are checked at once that a hash waits for longer than the timer, what
+//! is refused unseen waits as long (`Directory::password_turn`), and so does an app password that
+//! may not be used: else it would show that it is known. SCRAM hashes nothing, whatever comes of it,
+//! so nothing of it waits.
 
 mod atlas;
 mod blocks;

@@ -18,7 +18,7 @@ use hikyaku_access::facts::{Attempt, Credential, Service};
 use hikyaku_directory::scram;
 use hikyaku_directory::{self as directory, ScramExchange, ScramProven, SignInError};
 
-use crate::gate::{Gate, allowed, entrance};
+use crate::gate::{Gate, Way, allowed, entrance};
 use crate::sessions::Visit;
 
 /// Who talks to us, whatever they offer.
@@ -100,7 +100,7 @@ impl Gate {
         let used = directory::Attempt { entrance: entrance(caller.service), source: caller.source };
         let check = async { self.directory.finish_scram(proof?, &used).await };
         let ScramProven { account, shown, server_final } =
-            self.judged(&attempt, caller.client, check).await?;
+            self.judged(&attempt, caller.client, Way::ByProof, check).await?;
         Ok(Proven { visit: self.enter(&attempt, caller.client, account, shown)?, server_final })
     }
 }
