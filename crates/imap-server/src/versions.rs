@@ -122,7 +122,7 @@ impl Versions {
             Some(version) if version.modseq >= row.modseq => return Ok(Some((row, version))),
             // Else its expunges are forgotten.
             Some(version) if version.modseq >= row.tombstones_from => Some(version),
-            _ => self.from_snapshot(session, &row).await?.map(Arc::new),
+            _ => self.recalled(session, &row).await?.map(Arc::new),
         };
         let version = match before {
             Some(version) => match news(session, id, version.modseq, version.next_uid).await? {
@@ -141,7 +141,7 @@ impl Versions {
 
     /// The mailbox as its snapshot has it, at an older modseq. Asks for a snapshot if there is
     /// none, or a better one could be made.
-    async fn from_snapshot(&self, session: &Session<'_>, row: &Mailbox) -> Result<Option<Version>, Failure> {
+    async fn recalled(&self, session: &Session<'_>, row: &Mailbox) -> Result<Option<Version>, Failure> {
         if row.messages < self.bounds.snapshots_from {
             return Ok(None);
         }

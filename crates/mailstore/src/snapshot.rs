@@ -292,20 +292,19 @@ pub(crate) fn unpacked(stored: &[u8]) -> Option<Vec<Entry>> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::collection::{btree_map, vec};
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
 
     prop_compose! {
-        fn entries()(
-            rows in btree_map(
-                1..u32::MAX,
-                ((1..i64::MAX, any::<i64>(), vec("[a-c$]{1,3}", 0..3)), (any::<i64>(), any::<i64>(), any::<u64>())),
-                0..60,
-            ),
-        ) -> Vec<Entry> {
-            let entry = |(uid, ((email, flags, words), (modseq, saved_at, size))): (u32, ((i64, i64, Vec<String>), _))| Entry {
+        fn entry()(
+            uid in 1..u32::MAX,
+            email in 1..i64::MAX,
+            words in vec("[a-c$]{1,3}", 0..3),
+            (flags, modseq, saved_at, size) in any::<(i64, i64, i64, u64)>(),
+        ) -> Entry {
+            Entry {
                 uid,
                 email: EmailId::from_i64(email).unwrap(),
                 flags: Flags::from_i64(flags),
@@ -313,9 +312,16 @@ mod tests {
                 modseq,
                 saved_at: Timestamp::from_millis(saved_at),
                 size,
-            };
-            rows.into_iter().map(entry).collect()
+            }
         }
+    }
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        vec(entry(), 0..60).prop_map(|mut entries| {
+            entries.sort_by_key(|entry| entry.uid);
+            entries.dedup_by_key(|entry| entry.uid);
+            entries
+        })
     }
 
     proptest! {
