@@ -45,7 +45,8 @@ const CHANGES: AccountSql = AccountSql::new(
             (SELECT 1 FROM tombstone WHERE account = $1 AND mailbox = $2 AND modseq > $3 LIMIT $4) t)",
 );
 const ONE: AccountSql = AccountSql::new(
-    "SELECT bytes FROM snapshot WHERE account = $1 AND mailbox = $2 AND last_uid = $3 AND first_uid = $4",
+    "SELECT bytes FROM snapshot
+     WHERE account = $1 AND mailbox = $2 AND last_uid = $3 AND first_uid = $4 AND as_of = $5",
 );
 const MAKE_ROOM: AccountSql = AccountSql::new(
     "DELETE FROM snapshot WHERE account = $1 AND mailbox = $2 AND last_uid >= $3 AND first_uid <= $4",
@@ -110,7 +111,8 @@ pub fn snapshot(
     Ok(Some(Snapshot { parts, as_of, changes }))
 }
 
-/// The entries of a part, by ascending UID. `None` if it is gone, or cannot be read.
+/// The entries of a part, by ascending UID. `None` if it is gone, or cannot be read: another one
+/// may have come in its place meanwhile, also an older one that was late.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -119,7 +121,7 @@ pub fn read(
     mailbox: MailboxId,
     part: &Part,
 ) -> Result<Option<Vec<Entry>>, StoreError> {
-    let params = [mailbox.into(), part.last.into(), part.first.into()];
+    let params = [mailbox.into(), part.last.into(), part.first.into(), part.as_of.into()];
     let bytes = tx.row(ONE, &params, |row| row.get::<Vec<u8>>(0))?;
     Ok(bytes.and_then(|bytes| unpacked(&bytes)))
 }

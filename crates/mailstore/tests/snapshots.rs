@@ -16,6 +16,7 @@ both_engines! {
     what_came_after_is_counted
     the_last_part_replaces_all_behind_it
     a_part_that_overlaps_is_not_used
+    an_older_part_that_comes_late_is_another
     snapshots_go_with_forgotten_expunges
     snapshots_go_with_their_mailbox
     what_is_wrong_is_found
@@ -142,6 +143,20 @@ fn a_part_that_overlaps_is_not_used(mail: TestStore) {
     assert_eq!(ranges(&mail), [(1, 4), (9, 12)]);
     make(&mail, INBOX);
     assert_eq!(ranges(&mail), [(1, 4), (5, 8), (9, 12)]);
+}
+
+/// Between the look at the parts and the reading of one.
+fn an_older_part_that_comes_late_is_another(mail: TestStore) {
+    with_mail(&mail, 0..4);
+    let (old, _) = made(&mail, INBOX, 1);
+    mark(&mail, &[2]);
+    make(&mail, INBOX);
+    let newer = found(&mail, 9).unwrap();
+    keep(&mail, INBOX, old);
+    assert_eq!(read(&mail, newer.parts[0]), None);
+    let older = found(&mail, 9).unwrap();
+    assert_eq!((older.parts.len(), older.changes), (1, 1));
+    assert!(read(&mail, older.parts[0]).is_some());
 }
 
 fn snapshots_go_with_forgotten_expunges(mail: TestStore) {
