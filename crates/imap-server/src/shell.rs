@@ -387,29 +387,32 @@ impl Shell<'_> {
                 StatusResponse::completed(row).tagged(&mut self.session.wire.out, &tag);
                 return Err(Finish::Said);
             }
-            command => {
-                let messages = std::mem::take(&mut self.messages);
-                let _room = self.room.take();
-                let outcome = cmd::run(&mut self.session, &tag, row, command, messages).await;
-                if matches!(outcome, Err(Failure::Gone(_))) {
-                    return self.answer(&tag, outcome).map(|()| Then::GoOn);
-                }
-                match sync(&mut self.session, row.expunge).await {
-                    // What was done elsewhere is done: a client that was not told would append
-                    // or copy it again. BYE stands behind it.
-                    Ok(false) => {
-                        if outcome.as_ref().is_ok_and(|answer| is_elsewhere(row) || answer.code.is_some()) {
-                            self.answer(&tag, outcome)?;
-                        }
-                        return self.bye(&StatusResponse::bye_mailbox_deleted()).map(|()| Then::GoOn);
-                    }
-                    Err(Failure::Gone(error)) => return Err(Finish::Lost(error)),
-                    // What could not be read is told after a later command.
-                    Ok(true) | Err(Failure::Answer(_) | Failure::NoRoom) => self.answer(&tag, outcome)?,
-                }
-            }
+            command => self.carry_out(&tag, row, command).await?,
         }
         Ok(Then::GoOn)
+    }
+
+    /// Carries out a command that leaves the stream as it is, and tells what happened meanwhile.
+    async fn carry_out(&mut self, tag: &Tag, row: &'static Row, command: Command) -> Result<(), Finish> {
+        let messages = std::mem::take(&mut self.messages);
+        let _room = self.room.take();
+        let outcome = cmd::run(&mut self.session, tag, row, command, messages).await;
+        if matches!(outcome, Err(Failure::Gone(_))) {
+            return self.answer(tag, outcome);
+        }
+        match sync(&mut self.session, row.expunge).await {
+            // What was done elsewhere is done: a client that was not told would append or copy
+            // it again. BYE stands behind it.
+            Ok(false) => {
+                if outcome.as_ref().is_ok_and(|answer| is_elsewhere(row) || answer.code.is_some()) {
+                    self.answer(tag, outcome)?;
+                }
+                self.bye(&StatusResponse::bye_mailbox_deleted())
+            }
+            Err(Failure::Gone(error)) => Err(Finish::Lost(error)),
+            // What could not be read is told after a later command.
+            Ok(true) | Err(Failure::Answer(_) | Failure::NoRoom) => self.answer(tag, outcome),
+        }
     }
 
     /// Goes on under TLS or compression, or without the latter. `came` was read behind the
